@@ -1,0 +1,51 @@
+# make                          build imgbuild (release) as target/release/imgbuild
+# make images RECIPE=pi-2node   build the program and all images of a recipe
+# make test                     install what the tests need (as root) and run all of them
+# make check                    formatting, lints, generated files
+# make bench                    the figures the README claims, against the field's tools
+
+RECIPE ?= pi-2node
+CARGO ?= cargo
+IMGBUILD = target/release/imgbuild
+
+# What the tests judge with, as Debian and Ubuntu name it. Nothing of it is needed to build.
+TEST_PACKAGES = binutils cpio curl dosfstools dpkg e2fsprogs fdisk file gdisk gpgv kmod mtools \
+	openssh-client openssl ovmf qemu-efi-aarch64 qemu-system-arm qemu-system-x86 qemu-utils \
+	squashfs-tools strace systemd tar util-linux xz-utils zstd
+# One test compiles with the machine's own go, whichever it is.
+TEST_PACKAGES += $(if $(shell command -v go),,golang-go)
+
+.PHONY: all build images test test-packages check bench doc-files clean
+
+all: build
+
+build:
+	$(CARGO) build --release --locked --bin imgbuild
+
+images: build
+	$(IMGBUILD) --recipe $(RECIPE)
+
+test: test-packages
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+# As root the missing packages are installed; otherwise they are named and the run ends.
+test-packages:
+	@missing=""; for package in $(TEST_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
+	    || missing="$$missing $$package"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -q -y --no-install-recommends $$missing; \
+	else echo "The tests need these packages; install them first:" >&2; \
+	  echo "  sudo apt-get install --no-install-recommends$$missing" >&2; exit 1; fi
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+bench: build
+	bash benches/run $(IMGBUILD)
+
+clean:
+	$(CARGO) clean

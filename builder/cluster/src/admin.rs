@@ -1,0 +1,70 @@
+//! The bundle with which people reach a new cluster at once: the authority's certificate, a
+//! client certificate, variables for etcdctl, the nodes' ssh host keys. Templates in
+//! `overlays/node/admin`.
+
+use crate::config::CLIENT_PORT;
+use crate::layer::{Layer, Owner};
+use crate::layout::Issuing;
+use crate::template::{Template, overlay};
+use crate::{ComposeError, Quorum, identity};
+use imgbuild_pki::{KeyLabel, Usage};
+use imgbuild_recipe::Recipe;
+use minijinja::context;
+
+const ENV: Template = overlay!("node/admin/env");
+const README: Template = overlay!("node/admin/README.md");
+
+/// The common name of the bundle's certificate: the user who may do everything once etcd's
+/// authentication is switched on.
+pub const USER: &str = "root";
+
+/// Adds the bundle's files, at the root of its tree.
+pub(crate) fn add(
+    layer: &mut Layer,
+    recipe: &Recipe,
+    issuing: &Issuing<'_>,
+) -> Result<(), ComposeError> {
+    let label = KeyLabel::new(["admin", USER]);
+    let client = issuing.issue(label, USER, None, Vec::new(), Usage::Client)?;
+    layer.certificate("ca.crt", issuing.authority.certificate())?;
+    layer.certificate("client.crt", &client.certificate)?;
+    layer.key("client.key", Owner::ROOT, &client.key)?;
+
+    let endpoints: Vec<String> = recipe
+        .nodes
+        .iter()
+        .map(|node| node.https(CLIENT_PORT))
+        .collect();
+    let cluster = recipe.cluster.name.as_str();
+    layer.text(
+        "env",
+        ENV.render(context! { cluster, endpoints => endpoints.join(",") })?,
+    )?;
+    let members: Vec<String> = recipe
+        .nodes
+        .iter()
+        .map(|node| format!("{} ({})", node.name, node.address))
+        .collect();
+    let first = recipe.nodes.first();
+    let readme = README.render(context! {
+        cluster,
+        user => USER,
+        ssh => recipe.access.ssh.is_some(),
+        endpoint => endpoints.first(),
+        address => first.map(|node| node.address.to_string()),
+        members => members.join(", "),
+        quorum => Quorum::of(recipe.nodes.len()).to_string(),
+    })?;
+    layer.text("README.md", readme)?;
+
+    if recipe.access.ssh.is_some() {
+        let mut lines = String::new();
+        for node in &recipe.nodes {
+            let key = identity::host_key(issuing.secret, &node.name)?;
+            let names = [node.name.to_string(), node.address.to_string()];
+            lines.push_str(&key.known_hosts_line(&names));
+        }
+        layer.text("ssh_known_hosts", lines)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+use crate::layer::Layer;
+use crate::layout::{self, Issuing};
+use crate::{
+    CLOCK_FLOOR, ComposeError, Quorum, SystemIds, admin, config, etcdctl, identity, network, unit,
+};
+use imgbuild_base::{Digest, Epoch, Tree};
+use imgbuild_pki::{Authority, ClusterSecret, KeyLabel, Validity};
+use imgbuild_recipe::Recipe;
+use imgbuild_recipe::resolved::Node;
+
+/// Makes the node layers and the admin bundle of one cluster.
+///
+/// The same recipe, secret, epoch and ids give the same bytes. Nodes are independent of each
+/// other: [`Composer::node`] may be called from several threads, and for some nodes only.
+pub struct Composer<'a> {
+    recipe: &'a Recipe,
+    secret: &'a ClusterSecret,
+    authority: Authority,
+    leaf_validity: Validity,
+    epoch: Epoch,
+    ids: SystemIds,
+}
+
+/// What a summary says about a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// How many members may fail.
+    pub quorum: Quorum,
+    /// When the first certificate ends.
+    pub certificates_until: Epoch,
+    /// When the authority's certificate ends.
+    pub authority_until: Epoch,
+    /// What the user should know though it is no mistake, in sentences.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> Composer<'a> {
+    /// A composer with the authority that the cluster's secret gives. `epoch` is the lock's:
+    /// the "now" of certificates, file times and the clock's floor.
+    ///
+    /// # Errors
+    /// [`ComposeError`] when the recipe's validities lead beyond 2106.
+    pub fn new(
+        recipe: &'a Recipe,
+        secret: &'a ClusterSecret,
+        epoch: Epoch,
+        ids: SystemIds,
+    ) -> Result<Self, ComposeError> {
+        let validity = Validity::starting(epoch, recipe.pki.ca_days)?;
+        let authority = layout::authority(recipe, secret, validity)?;
+        Self::with_authority(recipe, secret, epoch, ids, authority)
+    }
+
+    /// A composer with an authority brought by the user.
+    ///
+    /// # Errors
+    /// As [`Composer::new`].
+    pub fn with_authority(
+        recipe: &'a Recipe,
+        secret: &'a ClusterSecret,
+        epoch: Epoch,
+        ids: SystemIds,
+        authority: Authority,
+    ) -> Result<Self, ComposeError> {
+        Ok(Self {
+            recipe,
+            secret,
+            authority,
+            leaf_validity: Validity::starting(epoch, recipe.pki.leaf_days)?,
+            epoch,
+            ids,
+        })
+    }
+
+    /// The authority that signs.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    fn issuing(&self) -> Issuing<'_> {
+        Issuing {
+            authority: &self.authority,
+            secret: self.secret,
+            generation: self.recipe.pki.generation,
+            validity: self.leaf_validity,
+        }
+    }
+
+    /// The layer of `node`, one of the recipe's. It holds private keys: it belongs into no
+    /// store, and its plain digest into no log ([`Composer::seal`] makes one that tells
+    /// nothing).
+    ///
+    /// # Errors
+    /// [`ComposeError`] when a path or name of the recipe cannot be used.
+    pub fn node(&self, node: &Node) -> Result<Tree, ComposeError> {
+        let files = layout::files(&self.recipe.pki.layout)?;
+        let settings = config::settings(self.recipe, node, &files)?;
+        let rendered = config::render(self.recipe.etcd.config, &settings);
+        let mut layer = Layer::new(self.epoch);
+        identity::add(&mut layer, self.recipe, node, self.secret)?;
+        network::add(&mut layer, self.recipe, node)?;
+        layout::add(&mut layer, self.recipe, node, &self.issuing(), self.ids)?;
+        let text = unit::unit(self.recipe, node, &rendered)?;
+        layer.text("etc/systemd/system/etcd.service", text)?;
+        layer.enable("etcd.service", "/etc/systemd/system")?;
+        if let Some((path, text)) = rendered.file {
+            layer.text(path, text)?;
+        }
+        let data = &self.recipe.etcd.data_dir;
+        if !data.is_within("var/lib") {
+            // StateDirectory= reaches only below /var/lib.
+            let line = format!("d {} 0700 etcd etcd\n", data.absolute());
+            layer.text("etc/tmpfiles.d/etcd.conf", line)?;
+        }
+        let wrapper = etcdctl::wrapper(self.recipe, node, &files)?;
+        layer.file(etcdctl::WRAPPER, 0o755, crate::Owner::ROOT, wrapper)?;
+        layer.stamp(CLOCK_FLOOR, self.clock_floor())?;
+        Ok(layer.into_tree())
+    }
+
+    /// The admin bundle; its files are at the root of the tree.
+    ///
+    /// # Errors
+    /// [`ComposeError`] as [`Composer::node`].
+    pub fn admin(&self) -> Result<Tree, ComposeError> {
+        let mut layer = Layer::new(self.epoch);
+        admin::add(&mut layer, self.recipe, &self.issuing())?;
+        Ok(layer.into_tree())
+    }
+
+    /// A digest of a node's layer that may be remembered: only who holds the secret can
+    /// compute it, so that it confirms no guess about the keys inside.
+    #[must_use]
+    pub fn seal(&self, layer: &Tree) -> Digest {
+        let label = KeyLabel::new(["node-layer"]);
+        self.secret.keyed_digest(&label, layer.digest().as_bytes())
+    }
+
+    /// The earliest time at which a node's clock may start: the lock's epoch, or later when an
+    /// authority brought by the user starts later.
+    fn clock_floor(&self) -> Epoch {
+        self.epoch
+            .max(self.authority.certificate().validity().not_before())
+    }
+
+    /// What a summary says.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts {
+            quorum: Quorum::of(self.recipe.nodes.len()),
+            certificates_until: self.leaf_validity.not_after(),
+            authority_until: self.authority.certificate().validity().not_after(),
+            warnings: self
+                .recipe
+                .warnings
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        }
+    }
+}

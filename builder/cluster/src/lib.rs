@@ -1,0 +1,37 @@
+//! What an etcd node is: units, configuration, certificates, quorum; from a resolved recipe to node layers.
+//!
+//! Pure: a [`Recipe`](imgbuild_recipe::Recipe), the cluster's secret and the lock's epoch go
+//! in, trees of files come out. A tour:
+//!
+//! - [`Composer`] is made once per recipe. [`Composer::node`] gives a node's layer,
+//!   [`Composer::admin`] the bundle of files with which people reach the cluster,
+//!   [`Composer::facts`] what a summary says.
+//! - [`quorum`]: how many members may fail.
+//! - [`layout`]: which certificates there are, and where a node keeps them.
+//! - [`config`]: etcd's settings, as flags, environment file or configuration file.
+//! - [`unit`](mod@unit), [`etcdctl`], [`network`], [`identity`]: the other files of a layer.
+//! - [`check_clock`]: proves that a node's clock cannot start before its certificates hold.
+//!
+//! The layer holds only what differs between nodes or must stay private; it is a few
+//! kilobytes. Its files come from `overlays/etcd` and `overlays/node`, which are compiled in.
+//! The key of the certificate authority is in none of them.
+
+pub mod admin;
+mod clock;
+mod composer;
+pub mod config;
+mod error;
+pub mod etcdctl;
+pub mod identity;
+mod layer;
+pub mod layout;
+pub mod network;
+pub mod quorum;
+mod template;
+pub mod unit;
+
+pub use clock::{CLOCK_FLOOR, ClockError, check_clock};
+pub use composer::{Composer, Facts};
+pub use error::ComposeError;
+pub use layer::{Owner, SystemIds};
+pub use quorum::Quorum;

@@ -1,0 +1,132 @@
+//! What a node's layer holds, so that every change of it shows in review.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use imgbuild_base::{Arch, Kind, Tree};
+use imgbuild_recipe::resolved::{Addressing, Board, ConfigStyle, Console};
+use std::fmt::Write as _;
+
+/// One line an entry: mode, owner, path, and what it is. What is secret, or follows from a
+/// secret, shows no digest.
+fn listing(tree: &Tree) -> String {
+    let mut out = String::new();
+    for (path, entry) in tree.iter() {
+        let meta = entry.meta;
+        let what = match &entry.kind {
+            Kind::Directory => "/".to_owned(),
+            Kind::Symlink(target) => format!(" -> {target}"),
+            Kind::CharDevice { .. } => " (device)".to_owned(),
+            Kind::File(_) if meta.mode == 0o600 => "  (private)".to_owned(),
+            Kind::File(body) => format!("  {}", body.digest().short()),
+        };
+        let (mode, uid, gid) = (meta.mode, meta.uid, meta.gid);
+        writeln!(out, "{mode:04o} {uid:>3}:{gid:<3} /{path}{what}").unwrap();
+    }
+    out
+}
+
+#[test]
+fn vm_3node_layer() {
+    let layers = layers(&vm_3node());
+    insta::assert_snapshot!("vm-3node.n1.list", listing(&layers[0].1));
+    let tree = &layers[1].1;
+    for (name, path) in [
+        ("etcd.service", "etc/systemd/system/etcd.service"),
+        ("etcd.conf.yml", "etc/etcd/etcd.conf.yml"),
+        ("etcdctl", "usr/local/sbin/etcdctl"),
+        ("network", "etc/systemd/network/10-eth0.network"),
+        ("hosts", "etc/hosts"),
+        ("timesyncd", "etc/systemd/timesyncd.conf.d/imgbuild.conf"),
+    ] {
+        insta::assert_snapshot!(format!("vm-3node.n2.{name}"), text(tree, path));
+    }
+}
+
+#[test]
+fn pi_2node_layer() {
+    let layers = layers(&pi_2node());
+    insta::assert_snapshot!("pi-2node.controller-0.list", listing(&layers[0].1));
+    let unit = text(&layers[0].1, "etc/systemd/system/etcd.service");
+    insta::assert_snapshot!("pi-2node.controller-0.etcd.service", unit);
+}
+
+/// What starts with the system, of a recipe whose console offers `console`.
+fn started(board: Board, arch: Arch, console: Console) -> String {
+    let mut recipe = vm_3node();
+    (recipe.image.board, recipe.image.arch) = (board, arch);
+    recipe.access.console = console;
+    let listing = listing(&layers(&recipe)[0].1);
+    let lines = listing
+        .lines()
+        .filter(|line| line.contains(".wants/imgbuild-shell"));
+    lines.fold(String::new(), |all, line| all + line + "\n")
+}
+
+#[test]
+fn console_shell() {
+    let mut all = String::new();
+    for (board, arch) in [
+        (Board::Vm, Arch::Amd64),
+        (Board::Vm, Arch::Arm64),
+        (Board::RaspberryPi, Arch::Arm64),
+        (Board::RaspberryPi, Arch::Armhf),
+    ] {
+        let shells = started(board, arch, Console::Shell);
+        writeln!(all, "{} {arch}\n{shells}", board.as_str()).unwrap();
+        assert_eq!(started(board, arch, Console::Log), "");
+    }
+    insta::assert_snapshot!("console.shell", all);
+}
+
+#[test]
+fn environment_and_dhcp() {
+    let mut recipe = vm_3node();
+    recipe.etcd.config = ConfigStyle::Environment;
+    for node in &mut recipe.nodes {
+        node.network.addressing = Addressing::Dhcp;
+    }
+    let layers = layers(&recipe);
+    let tree = &layers[0].1;
+    insta::assert_snapshot!("environment.conf", text(tree, "etc/etcd/etcd.conf"));
+    let network = text(tree, "etc/systemd/network/10-eth0.network");
+    insta::assert_snapshot!("dhcp.network", network);
+    let unit = text(tree, "etc/systemd/system/etcd.service");
+    assert!(unit.contains("\nEnvironmentFile=/etc/etcd/etcd.conf\n"));
+    assert!(unit.contains("\nExecStart=/usr/local/bin/etcd\n"));
+}
+
+#[test]
+fn admin_bundle() {
+    let recipe = vm_3node();
+    let bundle = with(&recipe, |composer| composer.admin().unwrap());
+    insta::assert_snapshot!("admin.list", listing(&bundle));
+    insta::assert_snapshot!("admin.env", text(&bundle, "env"));
+    insta::assert_snapshot!("admin.readme", text(&bundle, "README.md"));
+}
+
+#[test]
+fn ipv6_cluster() {
+    let mut recipe = vm_3node();
+    recipe.subnet = "fd00::/64".parse().unwrap();
+    for (number, node) in (1..).zip(&mut recipe.nodes) {
+        node.address = format!("fd00::{number}").parse().unwrap();
+        node.network.addressing = Addressing::Static {
+            gateway: Some("fd00::ffff".parse().unwrap()),
+        };
+    }
+    let layers = layers(&recipe);
+    let network = text(&layers[0].1, "etc/systemd/network/10-eth0.network");
+    for line in [
+        "RequiredFamilyForOnline=ipv6",
+        "Address=fd00::1/64",
+        "Gateway=fd00::ffff",
+    ] {
+        assert!(network.lines().any(|found| found == line), "{network}");
+    }
+    let config = text(&layers[0].1, "etc/etcd/etcd.conf.yml");
+    assert!(config.contains("n2=https://[fd00::2]:2380"), "{config}");
+    let wrapper = text(&layers[0].1, "usr/local/sbin/etcdctl");
+    assert!(wrapper.contains("https://[fd00::1]:2379"), "{wrapper}");
+}

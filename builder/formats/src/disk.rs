@@ -1,0 +1,267 @@
+//! A disk image as a value: its size and the few places where it is not zero.
+//!
+//! Everything that lays out bytes on a disk ([`crate::fat`], [`crate::gpt`], [`crate::mbr`])
+//! describes them once, as [`Extent`]s; a [`DiskImage`] checks that they fit together and
+//! emits them as often as wanted: to a sparse file ([`DiskImage::write_sparse`]), as a digest
+//! ([`DiskImage::digest`]), both at once ([`DiskImage::write_and_digest`]), or as a stream
+//! ([`DiskImage::reader`]). Contents are never copied: an extent holds a [`Bytes`] window,
+//! which may be a part of a memory-mapped object of the store.
+
+mod emit;
+mod reader;
+
+pub use reader::DiskReader;
+
+use bytes::Bytes;
+use imgbuild_base::ByteSize;
+use std::fmt;
+use std::ops::Range;
+
+/// Bytes in a sector, the unit of partition tables. Every medium we write for has 512.
+pub const SECTOR: u64 = 512;
+
+/// Partitions start at multiples of this many bytes (1 MiB), as every current tool has it.
+pub const ALIGNMENT: u64 = 1 << 20;
+
+/// Bytes at a place.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// Distance in bytes from the start of the disk (or of the volume, before
+    /// [`Extent::shifted`]).
+    pub offset: u64,
+    /// The content.
+    pub bytes: Bytes,
+}
+
+impl Extent {
+    /// `bytes` at `offset`.
+    #[must_use]
+    pub fn new(offset: u64, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { offset, bytes }
+    }
+
+    /// The same bytes, `by` bytes later: from a place in a volume to one on the disk.
+    /// A place beyond 2^64 becomes the last one, which [`DiskImage::new`] then refuses.
+    #[must_use]
+    pub fn shifted(self, by: u64) -> Self {
+        Self {
+            offset: self.offset.saturating_add(by),
+            ..self
+        }
+    }
+
+    fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The first byte after it; only called on checked extents.
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.length())
+    }
+}
+
+impl fmt::Debug for Extent {
+    /// Never shows content: it may be a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Extent({} bytes at {})", self.bytes.len(), self.offset)
+    }
+}
+
+/// Why extents do not make a disk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DiskError {
+    /// An extent reaches beyond the end.
+    #[error(
+        "{length} bytes at offset {offset} do not fit on a disk of {size} bytes: make the disk larger"
+    )]
+    Outside {
+        /// Where the extent starts.
+        offset: u64,
+        /// How long it is.
+        length: u64,
+        /// The disk's size in bytes.
+        size: u64,
+    },
+    /// Two extents claim the same bytes.
+    #[error(
+        "the bytes from offset {first} on reach to {first_end}, but others start at {second} already"
+    )]
+    Overlap {
+        /// Where the first extent starts.
+        first: u64,
+        /// The first byte after it.
+        first_end: u64,
+        /// Where the second starts.
+        second: u64,
+    },
+}
+
+/// A disk: a size and extents in rising order that neither overlap nor leave it. All that no
+/// extent covers is zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskImage {
+    size: ByteSize,
+    extents: Vec<Extent>,
+}
+
+/// A stretch of the disk, as [`DiskImage::pieces`] yields them.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// Content.
+    Data(&'a Extent),
+    /// That many zeros.
+    Hole(u64),
+}
+
+impl DiskImage {
+    /// Sorts the extents and checks them; empty ones are dropped.
+    ///
+    /// # Errors
+    /// [`DiskError`] when extents overlap or one leaves the disk.
+    pub fn new(
+        size: ByteSize,
+        extents: impl IntoIterator<Item = Extent>,
+    ) -> Result<Self, DiskError> {
+        let mut extents: Vec<Extent> = extents
+            .into_iter()
+            .filter(|extent| !extent.bytes.is_empty())
+            .collect();
+        extents.sort_by_key(|extent| extent.offset);
+        for extent in &extents {
+            let end = extent.offset.checked_add(extent.length());
+            if end.is_none_or(|end| end > size.get()) {
+                return Err(DiskError::Outside {
+                    offset: extent.offset,
+                    length: extent.length(),
+                    size: size.get(),
+                });
+            }
+        }
+        for pair in extents.windows(2) {
+            if pair[0].end() > pair[1].offset {
+                return Err(DiskError::Overlap {
+                    first: pair[0].offset,
+                    first_end: pair[0].end(),
+                    second: pair[1].offset,
+                });
+            }
+        }
+        Ok(Self { size, extents })
+    }
+
+    /// The whole size, holes included.
+    #[must_use]
+    pub const fn size(&self) -> ByteSize {
+        self.size
+    }
+
+    /// The extents in rising order.
+    #[must_use]
+    pub fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    /// How many bytes the extents hold together: what writing will cost at most.
+    #[must_use]
+    pub fn content(&self) -> ByteSize {
+        ByteSize::bytes(self.extents.iter().map(Extent::length).sum())
+    }
+
+    /// The whole disk from first to last byte: extents and the holes between them.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let starts = std::iter::once(0).chain(self.extents.iter().map(Extent::end));
+        let ends = self.extents.iter().map(|extent| extent.offset);
+        let holes = starts.zip(ends.chain(std::iter::once(self.size.get())));
+        let data = self.extents.iter().map(Some).chain(std::iter::once(None));
+        holes.zip(data).flat_map(|((start, end), extent)| {
+            let hole = (end > start).then(|| Piece::Hole(end - start));
+            hole.into_iter().chain(extent.map(Piece::Data))
+        })
+    }
+
+    /// The ranges of `block`-sized blocks (counted from 0, ends exclusive) that must be
+    /// copied to reproduce the disk, joined where they touch: a block map. Zeros inside an
+    /// extent count as content.
+    #[must_use]
+    pub fn mapped_blocks(&self, block: std::num::NonZeroU32) -> Vec<Range<u64>> {
+        let block = u64::from(block.get());
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for extent in &self.extents {
+            let range = extent.offset / block..extent.end().div_ceil(block);
+            match ranges.last_mut() {
+                Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+                _ => ranges.push(range),
+            }
+        }
+        ranges
+    }
+
+    /// A reader over the whole disk, from its first byte.
+    #[must_use]
+    pub fn reader(&self) -> DiskReader<'_> {
+        DiskReader::new(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(size: u64, extents: &[(u64, &'static str)]) -> Result<DiskImage, DiskError> {
+        let extents = extents
+            .iter()
+            .map(|&(offset, text)| Extent::new(offset, text));
+        DiskImage::new(ByteSize::bytes(size), extents)
+    }
+
+    #[test]
+    fn extents_are_sorted_and_holes_found() {
+        let image = image(10, &[(6, "cd"), (5, ""), (1, "ab"), (3, "x")]).unwrap();
+        let seen: Vec<String> = image.pieces().map(|piece| format!("{piece:?}")).collect();
+        assert_eq!(
+            seen,
+            [
+                "Hole(1)",
+                "Data(Extent(2 bytes at 1))",
+                "Data(Extent(1 bytes at 3))",
+                "Hole(2)",
+                "Data(Extent(2 bytes at 6))",
+                "Hole(2)"
+            ]
+        );
+        assert_eq!(image.content(), ByteSize::bytes(5));
+    }
+
+    #[test]
+    fn overlap_and_overrun_are_refused() {
+        assert_eq!(
+            image(10, &[(1, "abc"), (3, "x")]),
+            Err(DiskError::Overlap {
+                first: 1,
+                first_end: 4,
+                second: 3
+            })
+        );
+        let far = Extent::new(u64::MAX - 1, "abc");
+        assert!(matches!(
+            DiskImage::new(ByteSize::bytes(10), [far]),
+            Err(DiskError::Outside { length: 3, .. })
+        ));
+        assert!(matches!(
+            image(10, &[(8, "abc")]),
+            Err(DiskError::Outside {
+                offset: 8,
+                length: 3,
+                size: 10
+            })
+        ));
+    }
+
+    #[test]
+    fn block_map_joins_neighbours() {
+        let image = image(40, &[(1, "a"), (5, "b"), (14, "abc"), (30, "x")]).unwrap();
+        let blocks = image.mapped_blocks(std::num::NonZeroU32::new(4).unwrap());
+        assert_eq!(blocks, [0..2, 3..5, 7..8]);
+    }
+}

@@ -1,0 +1,178 @@
+//! Writing and hashing a [`DiskImage`].
+
+use super::{DiskImage, Piece};
+use fs_err::File;
+use imgbuild_base::{Digest, Hasher};
+use std::io::{self, Seek, SeekFrom, Write};
+
+/// Zeros to hash holes from, and to compare blocks with. A block of this size at a multiple
+/// of it is left a hole when it is all zero, even inside an extent: every file system's
+/// block size divides it.
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
+const BLOCK: usize = 64 * 1024;
+
+/// How much is hashed between two reports of progress.
+const STRIDE: usize = 4 << 20;
+
+impl DiskImage {
+    /// Writes the image as a sparse file, replacing all that `file` held: holes, and long
+    /// runs of zeros inside extents, take no space. Nothing is synchronised.
+    ///
+    /// # Errors
+    /// What the file system reports, with the file's path.
+    pub fn write_sparse(&self, file: &File) -> io::Result<()> {
+        // Down to nothing first, so that what the file held before cannot shine through.
+        file.set_len(0)?;
+        file.set_len(self.size().get())?;
+        let mut out = file;
+        for extent in self.extents() {
+            for (offset, bytes) in nonzero_runs(extent.offset, &extent.bytes) {
+                out.seek(SeekFrom::Start(offset))?;
+                out.write_all(bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The SHA-256 of the whole image, holes as zeros.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest_with(|_| {})
+    }
+
+    /// As [`DiskImage::write_sparse`] and [`DiskImage::digest`] side by side on two threads.
+    /// The file is synchronised to the disk as soon as it is written, while the zeros at the
+    /// image's end are still being hashed: waiting for the disk costs nothing.
+    ///
+    /// `progress` hears how many bytes were added to those done, which makes
+    /// [`DiskImage::size`] in all.
+    ///
+    /// # Errors
+    /// As [`DiskImage::write_sparse`].
+    pub fn write_and_digest(&self, file: &File, progress: impl FnMut(u64)) -> io::Result<Digest> {
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| self.write_sparse(file).and_then(|()| file.sync_data()));
+            let digest = self.digest_with(progress);
+            match writer.join() {
+                Ok(written) => written.map(|()| digest),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
+    fn digest_with(&self, mut progress: impl FnMut(u64)) -> Digest {
+        let mut hasher = Hasher::new();
+        for piece in self.pieces() {
+            match piece {
+                Piece::Data(extent) => {
+                    for part in extent.bytes.chunks(STRIDE) {
+                        hasher.update(part);
+                        progress(part.len() as u64);
+                    }
+                }
+                Piece::Hole(mut left) => {
+                    while left > 0 {
+                        let stride = left.min(STRIDE as u64);
+                        let mut todo = usize::try_from(stride).unwrap_or(STRIDE);
+                        while todo > 0 {
+                            let count = todo.min(BLOCK);
+                            hasher.update(&ZEROS[..count]);
+                            todo -= count;
+                        }
+                        progress(stride);
+                        left -= stride;
+                    }
+                }
+            }
+        }
+        hasher.finish()
+    }
+}
+
+/// The stretches of `bytes`, which lie at `offset`, without the aligned blocks of zeros.
+fn nonzero_runs(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    // Up to the first multiple of BLOCK a part is written as it is.
+    let lead = (offset.next_multiple_of(BLOCK as u64) - offset).min(bytes.len() as u64);
+    let lead = usize::try_from(lead).unwrap_or(bytes.len());
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let zero_block = |at: usize| {
+            at >= lead
+                && bytes
+                    .get(at..at + BLOCK)
+                    .is_some_and(|block| block == ZEROS)
+        };
+        while zero_block(at) {
+            at += BLOCK;
+        }
+        let start = at;
+        while at < bytes.len() && !zero_block(at) {
+            let step = if at < lead { lead - at } else { BLOCK };
+            at = (at + step).min(bytes.len());
+        }
+        (at > start).then(|| (offset + start as u64, &bytes[start..at]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Extent;
+    use super::*;
+    use imgbuild_base::ByteSize;
+    use std::os::unix::fs::MetadataExt;
+
+    fn sample() -> DiskImage {
+        let mut long = vec![1; 100];
+        long.resize(10 * BLOCK, 0);
+        long.extend([2; 100]);
+        let extents = [
+            Extent::new(3 * BLOCK as u64 + 17, long),
+            Extent::new(0, "start"),
+            Extent::new((8 << 20) - 3, "end"),
+        ];
+        DiskImage::new(ByteSize::mib(8), extents).unwrap()
+    }
+
+    #[test]
+    fn runs_skip_aligned_zero_blocks_only() {
+        let mut bytes = vec![0; 3 * BLOCK];
+        bytes[2 * BLOCK] = 1;
+        let runs: Vec<(u64, usize)> = nonzero_runs(10, &bytes)
+            .map(|(offset, run)| (offset, run.len()))
+            .collect();
+        // The lead up to 64 KiB and the unaligned tail are kept; one block falls out.
+        let block = BLOCK as u64;
+        assert_eq!(runs, [(10, BLOCK - 10), (2 * block, BLOCK + 10)]);
+        assert_eq!(nonzero_runs(0, &bytes[..2 * BLOCK]).count(), 0);
+    }
+
+    #[test]
+    fn the_file_is_sparse_whole_and_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk.img");
+        fs_err::write(&path, vec![0xFF; 9 << 20]).unwrap();
+        let file = fs_err::OpenOptions::new().write(true).open(&path).unwrap();
+        let image = sample();
+        let mut done = 0;
+        let digest = image.write_and_digest(&file, |by| done += by).unwrap();
+        assert_eq!(done, 8 << 20);
+        let written = fs_err::read(&path).unwrap();
+        assert_eq!(written.len(), 8 << 20);
+        assert_eq!(digest, Digest::of(&written));
+        assert_eq!(digest, image.digest());
+        assert_eq!(&written[..5], b"start");
+        assert_eq!(&written[(8 << 20) - 3..], b"end");
+        let used = fs_err::metadata(&path).unwrap().blocks() * 512;
+        assert!(used < 5 * BLOCK as u64, "{used} bytes are allocated");
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("read-only.img");
+        fs_err::write(&path, "").unwrap();
+        let file = fs_err::File::open(&path).unwrap();
+        let error = sample().write_sparse(&file).unwrap_err();
+        assert!(error.to_string().contains("read-only.img"), "{error}");
+    }
+}

@@ -1,0 +1,9 @@
+//! On-disk formats: bytes in, bytes out; no clock, no network, no file system.
+
+pub mod cpio;
+pub mod disk;
+pub mod fat;
+pub mod gpt;
+pub mod mbr;
+pub mod squashfs;
+pub mod uki;

@@ -1,0 +1,249 @@
+//! The command line as types: help, completions and manual pages all come from here.
+
+use crate::terminal::Color;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Builds flashable images that form a TLS-secured etcd cluster on first boot.
+///
+/// One recipe and its lock decide every byte of every image. `imgbuild --recipe NAME` builds
+/// all images of a recipe; NAME is a recipe's file, a name under recipes/, or one of the
+/// recipes built into the program (`imgbuild recipes` lists them).
+#[derive(Parser, Debug)]
+#[command(name = "imgbuild", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    /// The recipe to build.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) recipe: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct GlobalArgs {
+    /// The store of what was built [default: $XDG_CACHE_HOME/imgbuild or ~/.cache/imgbuild].
+    #[arg(long, global = true, value_name = "DIR", env = "IMGBUILD_STORE")]
+    pub(crate) store: Option<PathBuf>,
+
+    /// A Debian mirror to try first (a URL or a directory); may be given several times.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) mirror: Vec<String>,
+
+    /// Where etcd release archives are looked for first, laid out as upstream's download site.
+    #[arg(long, global = true, value_name = "URL", env = "IMGBUILD_ETCD_MIRROR")]
+    pub(crate) etcd_mirror: Option<String>,
+
+    /// OpenPGP keys (ASCII-armoured) that may sign the archive, in place of Debian's own.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) keyring: Option<PathBuf>,
+
+    /// How many things are done at once [default: one per processor].
+    #[arg(long, short, global = true, value_name = "N")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+
+    /// Use nothing from the network: whatever is not in the store is an error.
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+
+    /// Print results and errors only.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Print one JSON object a line: results on standard output, events on standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+}
+
+/// Options of a build.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct BuildArgs {
+    /// Where the images go [default: images/NAME].
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Build only this node's image; may be given several times.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Vec<String>,
+
+    /// The cluster's secret [default: NAME.secret beside the recipe; made when missing].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret: Option<PathBuf>,
+
+    /// Build everything a second time from the inputs and compare to the bit.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Build all images of a recipe.
+    Build {
+        /// The recipe.
+        name: String,
+        #[command(flatten)]
+        build: BuildArgs,
+    },
+    /// Pin every input of a recipe: packages, etcd, toolchain, firmware, the time.
+    ///
+    /// An existing lock is kept where it still holds: packages that are still to be had stay
+    /// at their version unless --update or --all asks for newer ones.
+    Lock {
+        /// The recipe.
+        name: String,
+        /// Take the newest version of these packages (or of `etcd`).
+        #[arg(long, value_name = "PKG", num_args = 1.., conflicts_with = "all")]
+        update: Vec<String>,
+        /// Take the newest version of everything.
+        #[arg(long)]
+        all: bool,
+        /// Set the lock's time to now even when nothing else changed: the next build makes
+        /// certificates that are valid from now on.
+        #[arg(long)]
+        renew: bool,
+        /// Leave out a suite whose index the mirrors do not have as its release promises, as
+        /// trixie-updates; what it would have made newer stays old.
+        #[arg(long, value_name = "SUITE")]
+        skip_suite: Vec<String>,
+        /// Show what would change and write nothing.
+        #[arg(long)]
+        diff: bool,
+    },
+    /// List the recipes that --recipe can name.
+    Recipes,
+    /// Show a recipe with all its defaults, and what building it would do.
+    Show {
+        /// The recipe.
+        name: String,
+        #[command(flatten)]
+        build: BuildArgs,
+    },
+    /// Explain one step of a build: what decides it, whether it is cached, what changed.
+    Why {
+        /// The recipe.
+        name: String,
+        /// The step, as `imgbuild graph` names it, for example base-layer:amd64.
+        step: String,
+        #[command(flatten)]
+        build: BuildArgs,
+    },
+    /// Print the steps of a build and what they depend on, in Graphviz's language.
+    Graph {
+        /// The recipe.
+        name: String,
+        #[command(flatten)]
+        build: BuildArgs,
+    },
+    /// Look after the store.
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Boot the built images together in QEMU and watch them become a cluster.
+    ///
+    /// While it runs, lines on standard input act on nodes: `cut NODE`, `connect NODE`,
+    /// `kill NODE`, `start NODE`, `restart NODE`, `status`, `quit`.
+    Run(RunArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory.
+    Man {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Print the reference of the recipe language (Markdown), or its JSON Schema.
+    Reference {
+        /// Print the JSON Schema instead.
+        #[arg(long)]
+        schema: bool,
+    },
+}
+
+/// What can be done with the store.
+#[derive(Subcommand, Debug)]
+pub(crate) enum StoreCommand {
+    /// Hash every object again; what is damaged is removed, to be built again.
+    Verify,
+    /// Remove what no recent build used.
+    Gc {
+        /// Remove what was not used for this many days.
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        older_than: u32,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show how much room the store takes.
+    Du,
+}
+
+/// Options of `run`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct RunArgs {
+    /// The recipe; its images are built first if they are not there.
+    pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+
+    /// End as soon as this holds; the exit code tells whether it did.
+    #[arg(long, value_enum, value_name = "STATE")]
+    pub(crate) until: Option<Until>,
+
+    /// How long --until may take, in seconds.
+    #[arg(long, default_value_t = 1800, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+
+    /// Memory of each node, in MiB [default: 256, on 64-bit Pis 512].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u32>,
+
+    /// The machine QEMU emulates for Raspberry Pi images.
+    #[arg(long, value_enum, default_value_t = Machine::Fast, value_name = "KIND")]
+    pub(crate) machine: Machine,
+
+    /// Leave this node switched off until `start NODE`; may be given several times.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) hold: Vec<String>,
+
+    /// What the nodes' clocks say when they are switched on, as 1970-01-01T00:00:00.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) clock: Option<String>,
+
+    /// Size of each node's disk, such as 4G; the image's content stays as it is.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) disk_size: Option<imgbuild_base::ByteSize>,
+
+    /// Keep the nodes' disks, consoles and sockets here [default: a temporary directory].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work: Option<PathBuf>,
+}
+
+/// States `run` can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Until {
+    /// Every member answers as healthy over mutual TLS.
+    Healthy,
+}
+
+/// What `run` emulates for a Pi.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Machine {
+    /// QEMU's generic ARM board: fast.
+    Fast,
+    /// QEMU's model of the Pi: the SD card, the board's own devices; slow.
+    Board,
+}

@@ -1,0 +1,118 @@
+//! The command line: which command, with which options, and how its end is told.
+
+pub(crate) mod args;
+mod explain;
+mod lock;
+mod meta;
+mod run;
+mod store;
+
+use crate::error::{CommandError, Failure, Result};
+use crate::interrupt;
+use crate::pipeline::{self, Request};
+use crate::project::Project;
+use crate::terminal::{Style, Terminal};
+use args::{BuildArgs, Cli, Command, GlobalArgs};
+use clap::{CommandFactory, Parser};
+use std::process::ExitCode;
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(Style {
+        quiet: cli.global.quiet,
+        json: cli.global.json,
+        color: cli.global.color,
+    });
+    match dispatch(&terminal, cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.json_result(
+                "error",
+                &serde_json::json!({
+                    "exit_code": error.exit_code(), "text": error.render(false),
+                }),
+            );
+            terminal.error(&error.render(terminal.color()));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
+    interrupt::install().map_err(|error| CommandError::new(Failure::Other, &error))?;
+    let global = cli.global;
+    let Some(command) = cli.command else {
+        let Some(name) = cli.recipe else {
+            Cli::command()
+                .error(
+                    clap::error::ErrorKind::MissingRequiredArgument,
+                    "which recipe? Give --recipe NAME (`imgbuild recipes` lists them) or a command",
+                )
+                .exit()
+        };
+        return build(terminal, &global, &name, &cli.build);
+    };
+    match command {
+        Command::Build { name, build: args } => build(terminal, &global, &name, &args),
+        Command::Lock {
+            name,
+            update,
+            all,
+            renew,
+            skip_suite,
+            diff,
+        } => {
+            let wanted = lock::Wanted {
+                wish: lock::wish(update, all),
+                renew,
+                skip: skip_suite,
+                only_show: diff,
+            };
+            lock::lock(terminal, &global, &name, &wanted)
+        }
+        Command::Recipes => meta::recipes(terminal),
+        Command::Show { name, build } => {
+            explain::show(terminal, &request(terminal, &global, &name, &build)?)
+        }
+        Command::Why { name, step, build } => {
+            explain::why(terminal, &request(terminal, &global, &name, &build)?, &step)
+        }
+        Command::Graph { name, build } => {
+            explain::graph(terminal, &request(terminal, &global, &name, &build)?)
+        }
+        Command::Store(command) => store::store(terminal, &global, &command),
+        Command::Run(args) => {
+            let built = pipeline::build(&request(terminal, &global, &args.name, &args.build)?)?;
+            run::run(terminal, &args, &built)
+        }
+        Command::Completions { shell } => meta::completions(terminal, shell),
+        Command::Man { dir } => meta::man(&dir),
+        Command::Reference { schema } => meta::reference(terminal, schema),
+    }
+}
+
+fn build(terminal: &Terminal, global: &GlobalArgs, name: &str, args: &BuildArgs) -> Result<()> {
+    let request = request(terminal, global, name, args)?;
+    let built = pipeline::build(&request)?;
+    if args.check {
+        pipeline::check(&request, &built)?;
+    }
+    terminal.json_result("build", &built.summary());
+    terminal.summary(&built.table(args.check));
+    Ok(())
+}
+
+fn request(
+    terminal: &Terminal,
+    global: &GlobalArgs,
+    name: &str,
+    args: &BuildArgs,
+) -> Result<Request> {
+    let events = terminal.events();
+    let project = Project::find(name, terminal.color())?;
+    for warning in &project.recipe.warnings {
+        events.warn(warning.to_string());
+    }
+    Request::new(project, global, args, events)
+}

@@ -1,0 +1,313 @@
+//! `imgbuild run`: the built images, booted together.
+
+use super::args::{Machine, RunArgs, Until};
+use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::interrupt;
+use crate::pipeline::Built;
+use crate::terminal::Terminal;
+use imgbuild_lab::health::Credentials;
+use imgbuild_lab::{Emulation, Lab, LabNode, LabSpec, MachineKind, NodeStatus, Phase};
+use imgbuild_recipe::resolved::Board;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// How often the nodes are looked at.
+const PERIOD: Duration = Duration::from_millis(1000);
+
+/// Boots what was built, shows how it comes up, obeys standard input, and ends on Ctrl-C,
+/// `quit`, or when what `--until` names holds.
+pub(crate) fn run(terminal: &Terminal, args: &RunArgs, built: &Built) -> Result<()> {
+    interrupt::handle_politely();
+    let scratch = tempfile::Builder::new()
+        .prefix("imgbuild-")
+        .tempdir()
+        .or_fail(Failure::Storage)?;
+    let work = args
+        .work
+        .clone()
+        .unwrap_or_else(|| scratch.path().to_owned());
+    let mut lab = Lab::prepare(spec(args, built, work)?).or_fail(Failure::Cluster)?;
+    let names: Vec<String> = lab.names().map(ToString::to_string).collect();
+    for name in names.iter().filter(|name| !args.hold.contains(name)) {
+        lab.start(name).or_fail(Failure::Cluster)?;
+    }
+    let accelerator = lab.accelerator().qemu();
+    terminal.events().note(format!(
+        "{} nodes started in QEMU ({accelerator})",
+        names.len()
+    ));
+    let mut view = View::new(terminal, built);
+    let commands = read_commands();
+    let started = Instant::now();
+    let deadline = started + Duration::from_secs(args.timeout);
+    loop {
+        let status = lab.status();
+        view.show(&status, started.elapsed());
+        if let Some((node, log)) = lab.fallen() {
+            return Err(qemu_failed(node.as_str(), &log));
+        }
+        if args.until == Some(Until::Healthy) {
+            if all_healthy(&status) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(not_in_time(&status, args.timeout));
+            }
+        }
+        match wait(&commands) {
+            Next::Look => {}
+            Next::Quit if args.until.is_some() => return Err(ended_early(&status)),
+            Next::Quit => return Ok(()),
+            Next::Act(line) => match act(&mut lab, &line) {
+                Ok(()) => terminal.events().note(format!("done: {line}")),
+                Err(problem) => terminal.events().warn(problem),
+            },
+        }
+    }
+}
+
+fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
+    let recipe = &built.recipe;
+    let emulation = match args.machine {
+        Machine::Fast => Emulation::Fast,
+        Machine::Board => Emulation::Board,
+    };
+    let pi = recipe.image.board == Board::RaspberryPi;
+    let machine = MachineKind::for_image(pi, recipe.image.arch, emulation).ok_or_else(|| {
+        let text = format!("QEMU has no machine for {} images", recipe.image.arch);
+        CommandError::msg(Failure::Cluster, text)
+    })?;
+    let read = |file: &str| fs_err::read(built.admin.join(file)).or_fail(Failure::Storage);
+    let clock = args.clock.clone();
+    Ok(LabSpec {
+        nodes: built
+            .images
+            .iter()
+            .map(|image| LabNode {
+                name: image.node.clone(),
+                address: image.address,
+                image: image.path.clone(),
+            })
+            .collect(),
+        machine,
+        subnet: recipe.subnet,
+        credentials: Credentials {
+            ca: read("ca.crt")?,
+            certificate: read("client.crt")?,
+            key: read("client.key")?,
+        },
+        memory: args.memory,
+        clock,
+        disk_size: args.disk_size.map(imgbuild_base::ByteSize::get),
+        work,
+    })
+}
+
+fn all_healthy(status: &[NodeStatus]) -> bool {
+    status
+        .iter()
+        .all(|node| matches!(node.phase, Phase::Healthy { .. }))
+}
+
+fn states(status: &[NodeStatus]) -> String {
+    let states: Vec<String> = status
+        .iter()
+        .map(|node| format!("{} is {}", node.name, describe(&node.phase)))
+        .collect();
+    states.join(", ")
+}
+
+fn ended_early(status: &[NodeStatus]) -> CommandError {
+    let text = format!("ended before it was healthy: {}", states(status));
+    CommandError::msg(Failure::Cluster, text)
+}
+
+fn not_in_time(status: &[NodeStatus], seconds: u64) -> CommandError {
+    let text = format!("not healthy after {seconds} s: {}", states(status));
+    CommandError::msg(Failure::Cluster, text).hint(
+        "give --work DIR to keep the nodes' consoles, and a larger --timeout on a slow machine",
+    )
+}
+
+fn qemu_failed(node: &str, log: &std::path::Path) -> CommandError {
+    let said = fs_err::read_to_string(log).unwrap_or_default();
+    let text = format!("the QEMU of {node} ended by itself: {}", said.trim());
+    CommandError::msg(Failure::Cluster, text)
+}
+
+enum Next {
+    Look,
+    Act(String),
+    Quit,
+}
+
+fn wait(commands: &Receiver<String>) -> Next {
+    let until = Instant::now() + PERIOD;
+    loop {
+        if interrupt::asked() {
+            return Next::Quit;
+        }
+        let slice = Duration::from_millis(100).min(until - Instant::now().min(until));
+        match commands.recv_timeout(slice) {
+            Ok(line) if matches!(line.as_str(), "quit" | "exit") => return Next::Quit,
+            Ok(line) => return Next::Act(line),
+            // Standard input may be closed while the cluster goes on.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(slice),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if Instant::now() >= until {
+            return Next::Look;
+        }
+    }
+}
+
+fn read_commands() -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(|line| line.ok()) {
+            let line = line.trim().to_owned();
+            if !line.is_empty() && sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+const COMMANDS: &str =
+    "cut NODE, connect NODE, kill NODE, start NODE, restart NODE, status or quit";
+
+fn act(lab: &mut Lab, line: &str) -> std::result::Result<(), String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let done = match words.as_slice() {
+        ["status"] => Ok(()),
+        ["cut", node] => lab.set_cut(node, true),
+        ["connect", node] => lab.set_cut(node, false),
+        ["kill", node] => lab.kill(node),
+        ["start", node] => lab.start(node),
+        ["restart", node] => lab.kill(node).and_then(|()| lab.start(node)),
+        _ => return Err(format!("{line:?} is no command here: expected {COMMANDS}")),
+    };
+    done.map_err(|error| error.to_string())
+}
+
+fn describe(phase: &Phase) -> String {
+    match phase {
+        Phase::Off => "off".to_owned(),
+        Phase::Firmware => "starting".to_owned(),
+        Phase::Kernel => "booting".to_owned(),
+        Phase::System => "starting services".to_owned(),
+        Phase::Unhealthy(reason) if reason.is_empty() => "etcd without a quorum".to_owned(),
+        Phase::Unhealthy(reason) => format!("etcd unhealthy: {reason}"),
+        Phase::Healthy {
+            leader: true,
+            version,
+        } => format!("healthy, leader, etcd {version}"),
+        Phase::Healthy { version, .. } => format!("healthy, etcd {version}"),
+    }
+}
+
+/// A node as JSON has it.
+#[derive(Serialize)]
+struct Line<'a> {
+    node: &'a str,
+    state: String,
+    cut: bool,
+    endpoint: String,
+    report: Option<&'a str>,
+    seconds: f64,
+}
+
+/// Shows the nodes: a live table on a terminal, a line for each change elsewhere.
+struct View {
+    terminal: Terminal,
+    bars: BTreeMap<String, ProgressBar>,
+    last: BTreeMap<String, String>,
+    announced: bool,
+    admin: PathBuf,
+}
+
+impl View {
+    fn new(terminal: &Terminal, built: &Built) -> Self {
+        Self {
+            terminal: terminal.clone(),
+            bars: BTreeMap::new(),
+            last: BTreeMap::new(),
+            announced: false,
+            admin: built.admin.clone(),
+        }
+    }
+
+    fn show(&mut self, status: &[NodeStatus], elapsed: Duration) {
+        for node in status {
+            let cut = if node.cut { ", cut off" } else { "" };
+            let state = format!("{}{cut}", describe(&node.phase));
+            self.live(node, &state);
+            let report = node.report.clone().unwrap_or_default();
+            let line = format!("{state}\n{report}");
+            if self.last.insert(node.name.to_string(), line.clone()) != Some(line) {
+                self.plain(node, state, elapsed);
+            }
+        }
+        let healthy = all_healthy(status);
+        if healthy && !self.announced {
+            self.announce(status, elapsed);
+        }
+        self.announced = healthy;
+    }
+
+    fn live(&mut self, node: &NodeStatus, state: &str) {
+        let Some(bars) = self.terminal.live_bars() else {
+            return;
+        };
+        let bar = self.bars.entry(node.name.to_string()).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:20} {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(node.name.to_string());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        bar.set_message(format!("127.0.0.1:{}  {state}", node.port));
+    }
+
+    fn plain(&self, node: &NodeStatus, state: String, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        let line = Line {
+            node: node.name.as_str(),
+            state,
+            cut: node.cut,
+            endpoint: format!("https://127.0.0.1:{}", node.port),
+            report: node.report.as_deref(),
+            seconds,
+        };
+        self.terminal.json_result("node", &line);
+        if self.terminal.live_bars().is_none() {
+            let text = format!("{seconds:6.1} s  {:16} {}", line.node, line.state);
+            self.terminal.summary(&text);
+        }
+    }
+
+    fn announce(&self, status: &[NodeStatus], elapsed: Duration) {
+        let endpoints: Vec<String> = status
+            .iter()
+            .map(|node| format!("https://127.0.0.1:{}", node.port))
+            .collect();
+        let endpoints = endpoints.join(",");
+        let seconds = elapsed.as_secs_f64();
+        let healthy = serde_json::json!({ "seconds": seconds, "endpoints": endpoints });
+        self.terminal.json_result("healthy", &healthy);
+        let admin = self.admin.display();
+        self.terminal.summary(&format!(
+            "healthy after {seconds:.1} s; from this machine:\n  \
+             etcdctl --endpoints={endpoints} \\\n    --cacert={admin}/ca.crt \
+             --cert={admin}/client.crt --key={admin}/client.key member list"
+        ));
+    }
+}

@@ -1,0 +1,145 @@
+//! Two builds of one thing held side by side; a difference is named by image, layer and path.
+
+use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::pipeline::{Built, BuiltImage};
+use bytes::Bytes;
+use imgbuild_base::{Entry, Kind, Tree, TreePath};
+use imgbuild_formats::disk::SECTOR;
+use imgbuild_formats::{fat, gpt, mbr, squashfs};
+use std::path::Path;
+
+/// How many differing paths of one layer are named.
+const MOST_PATHS: usize = 20;
+
+/// Compares all images of two builds.
+pub(crate) fn images(first: &Built, second: &Built) -> Result<()> {
+    let mut lines = Vec::new();
+    for (one, two) in first.images.iter().zip(&second.images) {
+        differences(one, two, &mut lines)?;
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "a second build differs from the first:\n  {}",
+        lines.join("\n  ")
+    );
+    Err(CommandError::msg(Failure::Difference, text).hint(
+        "if nobody changed the images, this is a fault of imgbuild or of this machine's memory \
+         or disk: `imgbuild store verify` checks the store",
+    ))
+}
+
+fn differences(one: &BuiltImage, two: &BuiltImage, lines: &mut Vec<String>) -> Result<()> {
+    let (a, b) = (read(&one.path)?, read(&two.path)?);
+    if a == b {
+        return Ok(());
+    }
+    let image = &one.node;
+    let before = lines.len();
+    if let (Some(a), Some(b)) = (boot_files(&a), boot_files(&b)) {
+        trees(&format!("{image}"), &a, &b, lines);
+    }
+    if lines.len() == before {
+        let at = a.iter().zip(b.iter()).position(|(a, b)| a != b);
+        lines.push(match at {
+            Some(at) => format!("{image}: outside any file, first at byte {at}"),
+            None => format!("{image}: {} bytes against {}", a.len(), b.len()),
+        });
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Bytes> {
+    fs_err::read(path)
+        .map(Bytes::from)
+        .or_fail(Failure::Storage)
+}
+
+/// The boot partition's files; nothing when the image is too damaged to have any.
+fn boot_files(image: &Bytes) -> Option<Tree> {
+    let (first, sectors) = match mbr::Table::read(image) {
+        Ok(table) => {
+            let part = table.partitions.first()?;
+            (u64::from(part.first), u64::from(part.sectors))
+        }
+        Err(_) => {
+            let table = gpt::Table::read(image).ok()?;
+            let part = table.partitions.first()?;
+            (part.first, part.last.checked_sub(part.first)? + 1)
+        }
+    };
+    let start = usize::try_from(first * SECTOR).ok()?;
+    let end = start.checked_add(usize::try_from(sectors * SECTOR).ok()?)?;
+    if end > image.len() {
+        return None;
+    }
+    let mut files = Tree::new();
+    for (path, entry) in fat::read(&image.slice(start..end)).ok()? {
+        let (path, entry) = without_digest(path, entry);
+        files.put(path, entry);
+    }
+    Some(files)
+}
+
+/// A layer's file is named by its content: without that part of the name, a layer that differs
+/// meets its counterpart.
+fn without_digest(path: TreePath, entry: Entry) -> (TreePath, Entry) {
+    let name = path.as_str().strip_suffix(".squashfs");
+    let plain = name
+        .and_then(|name| name.rsplit_once('-'))
+        .and_then(|(plain, _)| TreePath::new(&format!("{plain}.squashfs")).ok());
+    (plain.unwrap_or(path), entry)
+}
+
+fn trees(place: &str, one: &Tree, two: &Tree, lines: &mut Vec<String>) {
+    let mut paths: Vec<_> = one.iter().chain(two.iter()).map(|(path, _)| path).collect();
+    paths.sort();
+    paths.dedup();
+    let mut found = 0;
+    for path in paths {
+        let (a, b) = (one.get(path), two.get(path));
+        if a == b {
+            continue;
+        }
+        found += 1;
+        if found > MOST_PATHS {
+            lines.push(format!("{place}: and more"));
+            return;
+        }
+        let (Some(a), Some(b)) = (a, b) else {
+            let which = if a.is_some() { "first" } else { "second" };
+            lines.push(format!("{place}/{path}: only in the {which} build"));
+            continue;
+        };
+        match (&a.kind, &b.kind) {
+            (Kind::File(a), Kind::File(b)) if a != b => {
+                files(&format!("{place}/{path}"), a.bytes(), b.bytes(), lines);
+            }
+            (a, b) if a != b => {
+                let (a, b) = (a.describe(), b.describe());
+                lines.push(format!(
+                    "{place}/{path}: {a} against {b}, or another target"
+                ));
+            }
+            _ => lines.push(format!("{place}/{path}: {:?} against {:?}", a.meta, b.meta)),
+        }
+    }
+}
+
+/// Two files that differ; a layer is looked into.
+fn files(place: &str, one: &Bytes, two: &Bytes, lines: &mut Vec<String>) {
+    if place.ends_with(".squashfs") {
+        match (squashfs::read(one), squashfs::read(two)) {
+            (Ok(one), Ok(two)) if one != two => return trees(place, &one, &two, lines),
+            (Err(error), _) => lines.push(format!("{place}: the first build's: {error}")),
+            (_, Err(error)) => lines.push(format!("{place}: the second build's: {error}")),
+            (Ok(_), Ok(_)) => {}
+        }
+    }
+    let at = one.iter().zip(two.iter()).position(|(a, b)| a != b);
+    lines.push(match at {
+        Some(at) => format!("{place}: first at byte {at}"),
+        None => format!("{place}: {} bytes against {}", one.len(), two.len()),
+    });
+}

@@ -1,0 +1,51 @@
+//! How two locks differ, for the user's eyes.
+
+use super::{Etcd, Lock};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// One input that is new, gone or another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Change {
+    /// The input.
+    pub(crate) what: String,
+    /// What the old lock had.
+    pub(crate) old: Option<String>,
+    /// What the new lock has.
+    pub(crate) new: Option<String>,
+}
+
+/// What changed, sorted by name.
+pub(crate) fn diff(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
+    let before = old.map(versions).unwrap_or_default();
+    let after = versions(new);
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .filter(|name| before.get(*name) != after.get(*name))
+        .map(|name| Change {
+            what: name.clone(),
+            old: before.get(name).cloned(),
+            new: after.get(name).cloned(),
+        })
+        .collect()
+}
+
+/// Every input and its version. Equal versions of other bytes are told apart by their digest.
+fn versions(lock: &Lock) -> BTreeMap<String, String> {
+    let packages = lock.debian.packages.iter().map(|package| {
+        let version = format!("{} ({})", package.version, package.sha256.short());
+        (package.name.to_string(), version)
+    });
+    let etcd = lock.etcd.iter().flat_map(|etcd| match etcd {
+        Etcd::Release(release) => vec![("etcd".to_owned(), format!("{} release", release.version))],
+        Etcd::Build(build) => vec![
+            ("etcd".to_owned(), format!("{} from modules", build.version)),
+            ("go".to_owned(), build.go.toolchain.version.to_string()),
+            ("go modules".to_owned(), build.go.modules.short()),
+        ],
+    });
+    packages.chain(etcd).collect()
+}

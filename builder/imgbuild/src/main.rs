@@ -1,0 +1,27 @@
+//! `imgbuild` turns one recipe into flashable images that form a TLS-secured etcd cluster.
+//!
+//! The way of the data, one module a station: [`cli`] reads the command line, [`project`]
+//! finds recipe, lock and secret, [`plan`] says what has to be made (pure), [`realise`] makes
+//! what the store does not have, [`image`] arranges the layers on disks, [`output`] puts the
+//! finished directory in place, [`summary`] says what was made. [`pipeline`] is that list of
+//! verbs; [`means`] are what it works with. Only [`terminal`] prints.
+
+mod cli;
+mod compare;
+mod error;
+mod image;
+mod interrupt;
+mod lock;
+mod means;
+mod output;
+mod pipeline;
+mod plan;
+mod project;
+mod realise;
+mod summary;
+mod terminal;
+
+fn main() -> std::process::ExitCode {
+    imgbuild_golang::sandbox_main();
+    cli::main()
+}

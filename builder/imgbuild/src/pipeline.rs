@@ -1,0 +1,327 @@
+//! From a recipe to its images: the list of verbs.
+
+use crate::cli::args::{BuildArgs, GlobalArgs};
+use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::image::{self, Layer};
+use crate::lock::Lock;
+use crate::means::Means;
+use crate::output::OutDir;
+use crate::plan::{self, Plan};
+use crate::project::{self, Project};
+use crate::realise::{self, Shared};
+use crate::summary;
+use imgbuild_base::event::Unit;
+use imgbuild_base::{Body, Digest, Epoch, Events, Hasher, NodeName, Tree};
+use imgbuild_cluster::{Composer, Facts};
+use imgbuild_formats::squashfs;
+use imgbuild_pki::{ClusterSecret, KeyLabel};
+use imgbuild_recipe::Recipe;
+use imgbuild_recipe::resolved::Node;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::io::Cursor;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// What is to be built, and with what.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The recipe.
+    pub(crate) project: Project,
+    /// Its lock, made for it.
+    pub(crate) lock: Lock,
+    /// The nodes wanted, by place in the recipe.
+    wanted: Vec<usize>,
+    /// Where the images go.
+    pub(crate) out: PathBuf,
+    secret: PathBuf,
+    /// Store, mirrors, threads.
+    pub(crate) means: Means,
+    /// Where work reports.
+    pub(crate) events: Events,
+}
+
+impl Request {
+    /// Settles every option; nothing is built or written yet.
+    pub(crate) fn new(
+        project: Project,
+        global: &GlobalArgs,
+        args: &BuildArgs,
+        events: Events,
+    ) -> Result<Self> {
+        let lock = project.matching_lock()?;
+        let wanted = wanted(&project.recipe, &args.node)?;
+        let snapshot = Some(lock.debian.snapshot.as_str());
+        let means = Means::new(global, &project.recipe, snapshot, &events)?;
+        Ok(Self {
+            out: args.out.clone().unwrap_or_else(|| project.out_path()),
+            secret: args.secret.clone().unwrap_or_else(|| project.secret_path()),
+            wanted,
+            means,
+            events,
+            lock,
+            project,
+        })
+    }
+
+    /// The time that stands for "now": the lock's, unless the environment sets another
+    /// (reproducible-builds.org's SOURCE_DATE_EPOCH).
+    pub(crate) fn epoch(&self) -> Result<Epoch> {
+        Ok(source_date_epoch()?.unwrap_or(self.lock.epoch))
+    }
+
+    /// The nodes wanted.
+    pub(crate) fn nodes(&self) -> Vec<&Node> {
+        let nodes = &self.project.recipe.nodes;
+        self.wanted.iter().map(|&at| &nodes[at]).collect()
+    }
+
+    /// What has to be made.
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        let epoch = self.epoch()?;
+        let nodes = self.nodes();
+        plan::plan(
+            self.project.name(),
+            &self.project.recipe,
+            &self.lock,
+            epoch,
+            &nodes,
+        )
+    }
+}
+
+/// The time the environment sets for every output, if it does (reproducible-builds.org).
+pub(crate) fn source_date_epoch() -> Result<Option<Epoch>> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
+    let text = text.to_string_lossy();
+    let seconds: u64 = text.trim().parse().map_err(|_| {
+        let text = format!("SOURCE_DATE_EPOCH is {text:?}: expected seconds since 1970");
+        CommandError::msg(Failure::Other, text)
+    })?;
+    Epoch::try_from(seconds).or_fail(Failure::Other).map(Some)
+}
+
+fn wanted(recipe: &Recipe, names: &[String]) -> Result<Vec<usize>> {
+    if names.is_empty() {
+        return Ok((0..recipe.nodes.len()).collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            let found = recipe
+                .nodes
+                .iter()
+                .position(|node| node.name.as_str() == name);
+            found.ok_or_else(|| {
+                let known: Vec<&str> = recipe.nodes.iter().map(|node| node.name.as_str()).collect();
+                CommandError::msg(Failure::Recipe, format!("the recipe has no node {name:?}"))
+                    .hint(format!("its nodes are {}", known.join(", ")))
+            })
+        })
+        .collect()
+}
+
+/// A finished image.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct BuiltImage {
+    /// Whose it is.
+    pub(crate) node: NodeName,
+    /// The node's address.
+    pub(crate) address: IpAddr,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Its SHA-256.
+    pub(crate) sha256: Digest,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// How much of it is not a hole, in bytes.
+    pub(crate) content: u64,
+    /// Whether it was there already.
+    pub(crate) unchanged: bool,
+}
+
+/// A finished build.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// The recipe's name.
+    pub(crate) name: String,
+    /// The recipe.
+    pub(crate) recipe: Recipe,
+    /// The output directory.
+    pub(crate) out: PathBuf,
+    /// The images, in the order of the recipe.
+    pub(crate) images: Vec<BuiltImage>,
+    /// The admin bundle.
+    pub(crate) admin: PathBuf,
+    /// The secret's file, and whether this build made it.
+    pub(crate) secret: (PathBuf, bool),
+    /// About the cluster.
+    pub(crate) facts: Facts,
+    /// How many steps were done, and how many found.
+    pub(crate) steps: realise::Count,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+/// Builds the images of a request.
+pub(crate) fn build(request: &Request) -> Result<Built> {
+    let started = Instant::now();
+    let plan = request.plan()?;
+    let mut out = OutDir::open(&request.out)?;
+    let (secret, new_secret) = project::secret(&request.secret)?;
+    let (shared, steps) = realise::shared(&plan, &request.lock, &request.means, &request.events)?;
+    let recipe = &request.project.recipe;
+    let composer =
+        Composer::new(recipe, &secret, plan.epoch, shared.ids).or_fail(Failure::Other)?;
+    let layers = node_layers(request, &composer, plan.epoch)?;
+    let images = write_images(request, &plan, &shared, &layers, &secret, &mut out)?;
+    let admin = composer.admin().or_fail(Failure::Other)?;
+    let admin = out.put_tree("admin", &admin).or_fail(Failure::Storage)?;
+    summary::write(request, &plan, &shared, &mut out).or_fail(Failure::Storage)?;
+    let path = out.path().to_owned();
+    out.finish()?;
+    Ok(Built {
+        name: request.project.name().to_owned(),
+        recipe: recipe.clone(),
+        out: path,
+        images,
+        admin,
+        secret: (request.secret.clone(), new_secret),
+        facts: composer.facts(),
+        steps,
+        took: started.elapsed(),
+    })
+}
+
+/// A node's layer, in memory only.
+struct NodeLayer<'a> {
+    node: &'a Node,
+    layer: Layer,
+    /// Keyed digest of its content.
+    seal: Digest,
+}
+
+fn node_layers<'a>(
+    request: &'a Request,
+    composer: &Composer<'_>,
+    epoch: Epoch,
+) -> Result<Vec<NodeLayer<'a>>> {
+    request
+        .nodes()
+        .into_par_iter()
+        .map(|node| {
+            let tree = composer.node(node).or_fail(Failure::Other)?;
+            imgbuild_cluster::check_clock(&tree).or_fail(Failure::Other)?;
+            let seal = composer.seal(&tree);
+            let layer = Layer {
+                name: format!("20-{}-{}.squashfs", node.name, seal.short()),
+                body: Body::new(squash(&tree, epoch)?),
+            };
+            Ok(NodeLayer { node, layer, seal })
+        })
+        .collect()
+}
+
+fn squash(tree: &Tree, epoch: Epoch) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    squashfs::write(tree, &squashfs::Options::new(epoch), &mut bytes).or_fail(Failure::Other)?;
+    Ok(bytes.into_inner())
+}
+
+fn write_images(
+    request: &Request,
+    plan: &Plan,
+    shared: &Shared,
+    layers: &[NodeLayer<'_>],
+    secret: &ClusterSecret,
+    out: &mut OutDir,
+) -> Result<Vec<BuiltImage>> {
+    let recipe = &request.project.recipe;
+    let common = image::Common {
+        cluster: &recipe.cluster.name,
+        image: &recipe.image,
+        epoch: plan.epoch,
+        boot: &shared.boot,
+        shared: &shared.layers,
+    };
+    let task = request
+        .events
+        .start("writing images", Some(layers.len() as u64), Unit::Items);
+    let common_key = image::common_key(&common);
+    let written: Vec<(BuiltImage, Digest)> = layers
+        .par_iter()
+        .map(|own| {
+            let key = disk_key(secret, common_key, own);
+            let name = format!("{}.img", own.node.name);
+            let disk = image::disk(&common, &own.node.name, &own.layer)?;
+            let (sha256, unchanged) = match out.unchanged(&name, key) {
+                Some(state) => (state.sha256, true),
+                None => {
+                    let write = |file: &fs_err::File| disk.write_and_digest(file, |_| {});
+                    (out.write(&name, write).or_fail(Failure::Storage)?, false)
+                }
+            };
+            task.advance(1);
+            let built = BuiltImage {
+                node: own.node.name.clone(),
+                address: own.node.address,
+                path: out.path().join(&name),
+                sha256,
+                size: disk.size().get(),
+                content: disk.content().get(),
+                unchanged,
+            };
+            Ok((built, key))
+        })
+        .collect::<Result<_>>()?;
+    let names: Vec<String> = recipe
+        .nodes
+        .iter()
+        .map(|node| format!("{}.img", node.name))
+        .collect();
+    out.retain(&names).or_fail(Failure::Storage)?;
+    for (image, key) in &written {
+        let name = format!("{}.img", image.node);
+        out.remember(&name, *key, image.sha256)
+            .or_fail(Failure::Storage)?;
+    }
+    Ok(written.into_iter().map(|(image, _)| image).collect())
+}
+
+/// What an image is made from, as a digest that only the secret's holder can compute.
+fn disk_key(secret: &ClusterSecret, common: Digest, own: &NodeLayer<'_>) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher
+        .field(common.as_bytes())
+        .field(own.node.name.as_str())
+        .field(own.seal.as_bytes());
+    secret.keyed_digest(&KeyLabel::new(["disk"]), hasher.finish().as_bytes())
+}
+
+/// Builds everything a second time from the inputs, looking nothing up, and compares.
+pub(crate) fn check(request: &Request, first: &Built) -> Result<()> {
+    let task = request
+        .events
+        .start("building a second time", None, Unit::Items);
+    let scratch = tempfile::Builder::new()
+        .prefix("imgbuild-check-")
+        .tempdir()
+        .or_fail(Failure::Storage)?;
+    let second = Request {
+        project: request.project.clone(),
+        lock: request.lock.clone(),
+        wanted: request.wanted.clone(),
+        out: scratch.path().join("out"),
+        secret: request.secret.clone(),
+        means: request
+            .means
+            .with_empty_store(&scratch.path().join("store"), &request.events)?,
+        events: Events::none(),
+    };
+    let again = build(&second)?;
+    drop(task);
+    crate::compare::images(first, &again)
+}

@@ -1,0 +1,202 @@
+//! What has to be made, as a pure function of recipe and lock.
+//!
+//! [`graph`] has steps and keys; here is which steps a recipe gives:
+//!
+//! ```text
+//! fetch:PACKAGE ─► unpack:PACKAGE ─┬─► compose ─┬─► base-layer ─┐
+//!                                  │            └─► boot ───────┤
+//!                etcd:VERSION ─► etcd-layer ────────────────────┼─► disk:NODE
+//!                                               node-layer:NODE ┘
+//! ```
+
+pub(crate) mod graph;
+
+use crate::error::{Failure, OrFail, Result};
+use crate::lock::Lock;
+use graph::{Graph, Kind, StepId};
+use imgbuild_base::{Arch, Epoch};
+use imgbuild_debian::lock::LockedPackage;
+use imgbuild_recipe::Recipe;
+use imgbuild_recipe::resolved::{Board, EtcdSource, Node};
+use imgbuild_system::Overlays;
+use imgbuild_system::packages::{self, Feature, Selection};
+use imgbuild_system::prune::Keep;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything a build needs to know before it begins.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The recipe's name, under which the store keeps the results.
+    pub(crate) name: String,
+    /// All steps.
+    pub(crate) graph: Graph,
+    /// The packages by their fetch step.
+    pub(crate) packages: BTreeMap<StepId, LockedPackage>,
+    /// The kind of machine.
+    pub(crate) board: Board,
+    /// Its architecture.
+    pub(crate) arch: Arch,
+    /// The files that are ours.
+    pub(crate) overlays: Overlays,
+    /// What of a package is kept.
+    pub(crate) keep: Keep,
+    /// Where etcd's programs are on a node.
+    pub(crate) bin_dir: imgbuild_base::TreePath,
+    /// zstd level of the layers.
+    pub(crate) zstd_level: u8,
+    /// The time of everything.
+    pub(crate) epoch: Epoch,
+    /// The base layer.
+    pub(crate) base_layer: StepId,
+    /// What the board starts from.
+    pub(crate) boot: StepId,
+    /// etcd's layer.
+    pub(crate) etcd_layer: StepId,
+}
+
+impl Plan {
+    /// The steps whose results the nodes' disks are put together from.
+    pub(crate) fn goals(&self) -> [StepId; 3] {
+        [self.base_layer, self.boot, self.etcd_layer]
+    }
+}
+
+/// The packages a recipe's board and features take.
+pub(crate) fn selection(recipe: &Recipe) -> Result<Selection> {
+    let mut features = BTreeSet::new();
+    if recipe.access.ssh.is_some() {
+        features.insert(Feature::Ssh);
+    }
+    let image = &recipe.image;
+    packages::select(&Overlays::builtin(), image.board, image.arch, &features)
+        .or_fail(Failure::Other)
+}
+
+/// The plan for the nodes `wanted` of a recipe.
+pub(crate) fn plan(
+    name: &str,
+    recipe: &Recipe,
+    lock: &Lock,
+    epoch: Epoch,
+    wanted: &[&Node],
+) -> Result<Plan> {
+    let (arch, board) = (recipe.image.arch, recipe.image.board);
+    let overlays = Overlays::builtin();
+    let keep = Keep::new(&overlays).or_fail(Failure::Other)?;
+    let mut graph = Graph::default();
+    let mut packages = BTreeMap::new();
+    let mut base_inputs = Vec::new();
+    let mut etcd_inputs = Vec::new();
+    for package in &lock.debian.packages {
+        let (fetch, unpack) = package_steps(&mut graph, package, &keep);
+        packages.insert(fetch, package.clone());
+        if is_etcd(recipe, package) {
+            etcd_inputs.push(unpack);
+        } else {
+            base_inputs.push(unpack);
+        }
+    }
+    let compose = graph.add(
+        Kind::Compose,
+        arch.debian(),
+        [
+            ("board", board.to_string()),
+            ("arch", arch.to_string()),
+            ("overlays", overlays.digest().to_string()),
+            ("epoch", epoch.to_string()),
+        ],
+        base_inputs,
+        BASE_COST,
+    );
+    let layer = [
+        ("zstd-level", recipe.image.zstd_level.to_string()),
+        ("epoch", epoch.to_string()),
+    ];
+    let base_layer = graph.add(
+        Kind::BaseLayer,
+        arch.debian(),
+        layer.clone(),
+        vec![compose],
+        BASE_COST,
+    );
+    let boot = graph.add(Kind::Boot, board.as_str(), [], vec![compose], BASE_COST);
+    let etcd = etcd_step(&mut graph, recipe, lock, etcd_inputs)?;
+    let bin_dir = [("bin-dir", recipe.etcd.bin_dir.to_string())];
+    let etcd_layer = graph.add(
+        Kind::EtcdLayer,
+        arch.debian(),
+        layer.into_iter().chain(bin_dir),
+        vec![etcd],
+        BASE_COST,
+    );
+    for node in wanted {
+        let subject = node.name.as_str();
+        let own = graph.add(
+            Kind::NodeLayer,
+            subject,
+            [("node", node_text(node)?)],
+            vec![],
+            0,
+        );
+        let inputs = vec![base_layer, boot, etcd_layer, own];
+        graph.add(Kind::Disk, subject, [], inputs, 0);
+    }
+    Ok(Plan {
+        name: name.to_owned(),
+        graph,
+        packages,
+        board,
+        arch,
+        overlays,
+        keep,
+        bin_dir: recipe.etcd.bin_dir.clone(),
+        zstd_level: recipe.image.zstd_level,
+        epoch,
+        base_layer,
+        boot,
+        etcd_layer,
+    })
+}
+
+/// Work on the whole base system, in bytes; only its order of magnitude matters.
+const BASE_COST: u64 = 100 << 20;
+
+fn package_steps(graph: &mut Graph, package: &LockedPackage, keep: &Keep) -> (StepId, StepId) {
+    let name = package.name.to_string();
+    let size = package.size.get();
+    let sha256 = ("sha256", package.sha256.to_string());
+    let fetch = graph.add(Kind::Fetch, name.clone(), [sha256], vec![], size);
+    let keep = ("keep", keep.digest().to_string());
+    let unpack = graph.add(Kind::Unpack, name, [keep], vec![fetch], size);
+    (fetch, unpack)
+}
+
+/// Whether a package is etcd itself, which has a layer of its own.
+fn is_etcd(recipe: &Recipe, package: &LockedPackage) -> bool {
+    recipe.etcd.source == EtcdSource::Debian
+        && imgbuild_etcd::debian::PACKAGES.contains(&package.name.as_str())
+}
+
+fn etcd_step(
+    graph: &mut Graph,
+    recipe: &Recipe,
+    lock: &Lock,
+    inputs: Vec<StepId>,
+) -> Result<StepId> {
+    let arch = recipe.image.arch.debian();
+    let subject = format!("{}-{arch}", recipe.etcd.source.as_str());
+    let pinned = match &lock.etcd {
+        Some(etcd) => serde_json::to_vec(etcd).or_fail(Failure::Other)?,
+        None => Vec::new(),
+    };
+    let params = [
+        ("arch", arch.to_owned()),
+        ("lock", imgbuild_base::Digest::of(&pinned).to_string()),
+    ];
+    Ok(graph.add(Kind::Etcd, subject, params, inputs, u64::MAX))
+}
+
+/// The parts of the recipe that decide a node's layer, for `why`.
+fn node_text(node: &Node) -> Result<String> {
+    serde_json::to_string(node).or_fail(Failure::Other)
+}

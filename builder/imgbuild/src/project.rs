@@ -1,0 +1,214 @@
+//! Where things are: the recipe, its lock, its secret, the store, the output.
+
+use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::lock::Lock;
+use imgbuild_pki::ClusterSecret;
+use imgbuild_recipe::{FindError, Origin, Recipe, Source};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// A recipe that was found and read.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    source: Source,
+    /// The recipe.
+    pub(crate) recipe: Recipe,
+}
+
+/// A recipe for the list of them.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listed {
+    /// What `--recipe` takes.
+    pub(crate) name: String,
+    /// Where it is from.
+    pub(crate) origin: String,
+    /// What it is.
+    pub(crate) about: String,
+}
+
+/// Every recipe that can be named.
+pub(crate) fn list() -> Result<Vec<Listed>> {
+    let found = imgbuild_recipe::list(Path::new("")).or_fail(Failure::Recipe)?;
+    Ok(found
+        .into_iter()
+        .map(|source| Listed {
+            name: source.name.clone(),
+            origin: match &source.origin {
+                Origin::File(path) => path.display().to_string(),
+                Origin::Builtin { .. } => "built in".to_owned(),
+            },
+            about: source.summary().to_owned(),
+        })
+        .collect())
+}
+
+impl Project {
+    /// Finds and reads a recipe; all its mistakes are one error.
+    pub(crate) fn find(name: &str, color: bool) -> Result<Self> {
+        let source = imgbuild_recipe::find(name, Path::new("")).map_err(|error| {
+            let failed = CommandError::new(Failure::Recipe, &error);
+            match error {
+                FindError::Unknown { help, .. } => failed.hint(help),
+                FindError::Read(_) => failed,
+            }
+        })?;
+        let recipe = source.load().map_err(|mistakes| {
+            CommandError::rendered(Failure::Recipe, report(&mistakes, color))
+        })?;
+        Ok(Self { source, recipe })
+    }
+
+    /// The recipe's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// The file the recipe was read from, or what stands for it.
+    pub(crate) fn file_name(&self) -> String {
+        self.source.file_name()
+    }
+
+    /// The lock, if there is one; not yet held against the recipe.
+    pub(crate) fn lock(&self) -> Result<Option<Lock>> {
+        let (text, name) = match (&self.source.origin, self.source.lock_path()) {
+            (Origin::Builtin { lock: text }, _) => (
+                (*text).to_owned(),
+                format!("{}.lock (built in)", self.name()),
+            ),
+            (_, Some(path)) if path.exists() => {
+                let text = fs_err::read_to_string(&path).or_fail(Failure::Lock)?;
+                (text, path.display().to_string())
+            }
+            _ => return Ok(None),
+        };
+        Lock::parse(&text, &name).map(Some)
+    }
+
+    /// The lock, which must be there and made for this recipe.
+    pub(crate) fn matching_lock(&self) -> Result<Lock> {
+        let name = self.name();
+        let advice = format!("run `imgbuild lock {}`", self.argument());
+        let lock = self.lock()?.ok_or_else(|| {
+            CommandError::msg(
+                Failure::Lock,
+                format!("the recipe {name} has no lock: its inputs are not pinned"),
+            )
+            .hint(format!("{advice}, and commit the lock beside the recipe"))
+        })?;
+        lock.check(&self.recipe)
+            .map_err(|error| error.hint(format!("{advice} to pin the inputs anew")))?;
+        Ok(lock)
+    }
+
+    /// Where `imgbuild lock` writes.
+    pub(crate) fn lock_path(&self) -> Result<PathBuf> {
+        self.source.lock_path().ok_or_else(|| {
+            let name = self.name();
+            let text = format!("the recipe {name} is built into imgbuild, and so is its lock");
+            CommandError::msg(Failure::Lock, text).hint(format!(
+                "to pin other inputs, save the recipe as recipes/{name}.toml and lock that"
+            ))
+        })
+    }
+
+    /// What a user types to name this recipe.
+    fn argument(&self) -> String {
+        match &self.source.origin {
+            Origin::File(path) if !path.starts_with("recipes") => path.display().to_string(),
+            _ => self.name().to_owned(),
+        }
+    }
+
+    /// Where the cluster's secret is by default: beside the recipe, or in the working
+    /// directory for a built-in one.
+    pub(crate) fn secret_path(&self) -> PathBuf {
+        match &self.source.origin {
+            Origin::File(path) => path.with_extension("secret"),
+            Origin::Builtin { .. } => PathBuf::from(format!("{}.secret", self.name())),
+        }
+    }
+
+    /// Where images go by default.
+    pub(crate) fn out_path(&self) -> PathBuf {
+        Path::new("images").join(self.name())
+    }
+}
+
+/// The mistakes as people read them: underlined in the file.
+fn report(mistakes: &imgbuild_recipe::RecipeErrors, color: bool) -> String {
+    let theme = if color {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
+    match handler.render_report(&mut text, mistakes) {
+        Ok(()) => text.trim_end().to_owned(),
+        Err(_) => mistakes.to_string(),
+    }
+}
+
+/// The store's directory: the option, or the user's cache directory (XDG Base Directory
+/// Specification).
+pub(crate) fn store_path(option: Option<&Path>) -> Result<PathBuf> {
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    option
+        .map(Path::to_owned)
+        .or_else(|| absolute("XDG_CACHE_HOME").map(|cache| cache.join("imgbuild")))
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache/imgbuild")))
+        .ok_or_else(|| {
+            CommandError::msg(Failure::Storage, "there is no directory for the store")
+                .hint("give one with --store DIR, or set HOME or XDG_CACHE_HOME")
+        })
+}
+
+/// Reads the cluster's secret, or makes it when the file is not there: the one moment at which
+/// anything random happens. Says whether it is new.
+pub(crate) fn secret(path: &Path) -> Result<(ClusterSecret, bool)> {
+    if path.exists() {
+        return Ok((read_secret(path)?, false));
+    }
+    let secret = ClusterSecret::generate().or_fail(Failure::Other)?;
+    match create_secret(path, &secret) {
+        Ok(()) => Ok((secret, true)),
+        // Another build made one at the same moment: that one it is.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Ok((read_secret(path)?, false))
+        }
+        Err(error) => Err(CommandError::new(Failure::Storage, &error)
+            .context(format!(
+                "keeping the new cluster secret in {}",
+                path.display()
+            ))
+            .hint("give a file you may write to with --secret FILE")),
+    }
+}
+
+fn read_secret(path: &Path) -> Result<ClusterSecret> {
+    let text = fs_err::read_to_string(path).or_fail(Failure::Storage)?;
+    ClusterSecret::parse(&text)
+        .or_fail(Failure::Other)
+        .map_err(|error| error.context(format!("reading the secret {}", path.display())))
+}
+
+/// Writes a new secret whole or not at all, and never over one that appeared meanwhile.
+fn create_secret(path: &Path, secret: &ClusterSecret) -> std::io::Result<()> {
+    use std::io::Write;
+    let dir = match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".imgbuild-secret-")
+        .tempfile_in(dir)?;
+    file.write_all(secret.to_text().expose().as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! What each kind of step does, and how its stored result comes back to life.
+
+use super::{Run, Value, pack};
+use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::plan::graph::{Kind, Step};
+use imgbuild_base::Tree;
+use imgbuild_cluster::{Owner, SystemIds};
+use imgbuild_debian::deb::{self, UnpackedDeb};
+use imgbuild_etcd::{EtcdBinaries, PROGRAMS};
+use imgbuild_formats::squashfs::{self, Level};
+use imgbuild_store::{Object, Output, StepResult};
+use imgbuild_system::{Base, Request, boot, check, compose};
+use std::io::Write;
+use std::sync::Arc;
+
+/// The name of a layer among a step's outputs.
+pub(super) const LAYER: &str = "layer";
+/// The name of the packed boot files among a step's outputs.
+pub(super) const BOOT: &str = "boot";
+
+const PACKAGE: &str = "package";
+const ORIGIN: &str = "origin";
+const ETCD_UID: &str = "etcd-uid";
+const ETCD_GID: &str = "etcd-gid";
+
+/// A stored result, and the value that made it when others can use it without the store.
+type Made = (StepResult, Option<Value>);
+
+impl Run<'_> {
+    /// Runs a step whose result is kept in the store.
+    pub(super) fn run_for_store(&self, step: &Step) -> Result<Made> {
+        match step.kind {
+            Kind::Unpack => self.unpack(step),
+            Kind::BaseLayer => self.base_layer(step),
+            Kind::Boot => self.boot(step),
+            Kind::Etcd => self.etcd(step),
+            Kind::EtcdLayer => self.etcd_layer(step),
+            Kind::Fetch | Kind::Compose | Kind::NodeLayer | Kind::Disk => Err(misplaced(step)),
+        }
+    }
+
+    /// Runs a step whose result is not kept.
+    pub(super) fn run_in_memory(&self, step: &Step) -> Result<Value> {
+        match step.kind {
+            Kind::Compose => self.compose(step),
+            _ => Err(misplaced(step)),
+        }
+    }
+
+    /// The value of a step that was not run, from its stored result.
+    pub(super) fn revive(&self, step: &Step, result: StepResult) -> Result<Value> {
+        let bytes = |name: &str| {
+            self.output(&result, name)?
+                .bytes()
+                .or_fail(Failure::Storage)
+        };
+        match step.kind {
+            Kind::Unpack => {
+                let package = UnpackedDeb::decode(&bytes(PACKAGE)?);
+                Ok(Value::Package(Arc::new(package.or_fail(Failure::Storage)?)))
+            }
+            Kind::Etcd => {
+                let programs = PROGRAMS
+                    .into_iter()
+                    .map(|name| Ok((name.to_owned(), bytes(name)?)))
+                    .collect::<Result<_>>()?;
+                let origin = serde_json::from_slice(&bytes(ORIGIN)?).or_fail(Failure::Storage)?;
+                let binaries = EtcdBinaries::new(self.plan.arch, programs, origin);
+                Ok(Value::Etcd(Arc::new(binaries.or_fail(Failure::Storage)?)))
+            }
+            _ => Ok(Value::Objects(result)),
+        }
+    }
+
+    fn unpack(&self, step: &Step) -> Result<Made> {
+        let file = match self.value(step.inputs[0])? {
+            Value::File(object) => object,
+            _ => return Err(misplaced(step)),
+        };
+        let bytes = file.bytes().or_fail(Failure::Storage)?;
+        let keep = &self.plan.keep;
+        let package = deb::unpack(&bytes, &|path| keep.path(path)).or_fail(Failure::Verify)?;
+        let object = self.put_object(&[&package.encode_manifest(), package.pack()])?;
+        let result = outputs([(PACKAGE, &object)]);
+        // The mapped object takes the place of the buffer, which is given back.
+        let mapped = object.bytes().or_fail(Failure::Storage)?;
+        let package = UnpackedDeb::decode(&mapped).or_fail(Failure::Storage)?;
+        Ok((result, Some(Value::Package(Arc::new(package)))))
+    }
+
+    fn compose(&self, step: &Step) -> Result<Value> {
+        let packages = step
+            .inputs
+            .iter()
+            .map(|input| match self.value(*input)? {
+                Value::Package(package) => Ok(UnpackedDeb::clone(&package)),
+                _ => Err(misplaced(step)),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let base = compose(&Request {
+            board: self.plan.board,
+            arch: self.plan.arch,
+            epoch: self.plan.epoch,
+            overlays: &self.plan.overlays,
+            packages: &packages,
+        })
+        .or_fail(Failure::Other)?;
+        Ok(Value::Base(Arc::new(base)))
+    }
+
+    fn base(&self, step: &Step) -> Result<Arc<Base>> {
+        match self.value(step.inputs[0])? {
+            Value::Base(base) => Ok(base),
+            _ => Err(misplaced(step)),
+        }
+    }
+
+    fn base_layer(&self, step: &Step) -> Result<Made> {
+        let base = self.base(step)?;
+        check::check(&base.tree, self.plan.arch)
+            .or_fail(Failure::Other)
+            .map_err(|error| error.context("checking the base system"))?;
+        let layer = self.squash(&base.tree)?;
+        let mut result = outputs([(LAYER, &layer)]);
+        let ids = [
+            (ETCD_UID, base.ids.etcd_user),
+            (ETCD_GID, base.ids.etcd_group),
+        ];
+        for (name, id) in ids {
+            result.values.insert(name.to_owned(), id.to_string());
+        }
+        Ok((result, None))
+    }
+
+    fn boot(&self, step: &Step) -> Result<Made> {
+        let base = self.base(step)?;
+        let files = boot::files(
+            &base,
+            &boot::Options {
+                board: self.plan.board,
+                arch: self.plan.arch,
+                epoch: self.plan.epoch,
+                overlays: &self.plan.overlays,
+                command_line: &[],
+            },
+        )
+        .or_fail(Failure::Other)?;
+        let packed = self.put_object(&[&pack::encode(&files).or_fail(Failure::Other)?])?;
+        Ok((outputs([(BOOT, &packed)]), None))
+    }
+
+    fn etcd(&self, step: &Step) -> Result<Made> {
+        let binaries = self.etcd_binaries(step)?;
+        let origin = serde_json::to_vec(binaries.origin()).or_fail(Failure::Other)?;
+        let mut result = outputs([(ORIGIN, &self.put_object(&[&origin])?)]);
+        for (name, bytes) in binaries.iter() {
+            let object = self.put_object(&[bytes])?;
+            result
+                .outputs
+                .insert(name.to_owned(), Output::from(&object));
+        }
+        Ok((result, Some(Value::Etcd(Arc::new(binaries)))))
+    }
+
+    fn etcd_layer(&self, step: &Step) -> Result<Made> {
+        let binaries = match self.value(step.inputs[0])? {
+            Value::Etcd(binaries) => binaries,
+            Value::Objects(result) => {
+                let step = self.plan.graph.step(step.inputs[0]);
+                match self.revive(step, result)? {
+                    Value::Etcd(binaries) => binaries,
+                    _ => return Err(misplaced(step)),
+                }
+            }
+            _ => return Err(misplaced(step)),
+        };
+        let tree = binaries
+            .layer_tree(&self.plan.bin_dir, self.plan.epoch)
+            .or_fail(Failure::Other)?;
+        let layer = self.squash(&tree)?;
+        Ok((outputs([(LAYER, &layer)]), None))
+    }
+
+    fn squash(&self, tree: &Tree) -> Result<Object> {
+        let options = squashfs::Options {
+            level: Level::new(self.plan.zstd_level).or_fail(Failure::Other)?,
+            ..squashfs::Options::new(self.plan.epoch)
+        };
+        let mut writer = self.means.store.seek_writer().or_fail(Failure::Storage)?;
+        squashfs::write(tree, &options, &mut writer).or_fail(Failure::Storage)?;
+        writer.commit().or_fail(Failure::Storage)
+    }
+
+    /// Puts these bytes, one part after the other, into the store as one object.
+    fn put_object(&self, parts: &[&[u8]]) -> Result<Object> {
+        let mut writer = self.means.store.writer().or_fail(Failure::Storage)?;
+        for part in parts {
+            writer.write_all(part).or_fail(Failure::Storage)?;
+        }
+        writer.commit().or_fail(Failure::Storage)
+    }
+}
+
+fn outputs<const N: usize>(objects: [(&str, &Object); N]) -> StepResult {
+    let outputs = objects
+        .into_iter()
+        .map(|(name, object)| (name.to_owned(), Output::from(object)))
+        .collect();
+    StepResult {
+        outputs,
+        ..StepResult::default()
+    }
+}
+
+/// The numeric owners a base layer was made with.
+pub(super) fn ids(base_layer: &StepResult) -> Result<SystemIds> {
+    let id = |name: &str| {
+        base_layer
+            .values
+            .get(name)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| {
+                let text = format!("the stored base layer has no {name}");
+                CommandError::msg(Failure::Storage, text)
+                    .hint("`imgbuild store verify` removes what is damaged")
+            })
+    };
+    Ok(SystemIds {
+        etcd: Owner {
+            uid: id(ETCD_UID)?,
+            gid: id(ETCD_GID)?,
+        },
+    })
+}
+
+/// A step that was given to the wrong place; the graph does not make such.
+fn misplaced(step: &Step) -> CommandError {
+    CommandError::msg(
+        Failure::Other,
+        format!("{step} has an input of the wrong kind"),
+    )
+}

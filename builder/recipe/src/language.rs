@@ -1,0 +1,123 @@
+//! The recipe's language as data: every section and key with its shape, default and meaning.
+//!
+//! This is the one definition. The reader takes shapes and defaults from here, the JSON
+//! Schema and the reference are written from here, and a key that is not here is a mistake.
+//! A new key is a line here and a line where [`crate::load`] reads it.
+
+mod forms;
+mod sections;
+
+pub use sections::{
+    ACCESS, CLUSTER, ETCD, IMAGE, NETWORK, NODE, NODE_ETCD, NODE_NETWORK, PKI, RECIPE,
+};
+
+/// A section: a table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// As written in its header, without brackets; empty for the whole file.
+    pub name: &'static str,
+    /// What it is about, as a sentence.
+    pub doc: &'static str,
+    /// What may stand in it.
+    pub keys: &'static [Key],
+}
+
+/// A key.
+#[derive(Debug)]
+pub struct Key {
+    /// As written.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub shape: Shape,
+    /// What holds when it is left out.
+    pub absent: Absent,
+    /// Its meaning, as a sentence.
+    pub doc: &'static str,
+    /// Other words people write for it, for suggestions.
+    pub aka: &'static [&'static str],
+}
+
+/// What holds when a key is left out.
+#[derive(Debug)]
+pub enum Absent {
+    /// It may not be.
+    Mistake,
+    /// This value, as TOML.
+    Default(&'static str),
+    /// Something that depends on other keys, in words.
+    Depends(&'static str),
+}
+
+/// What a value looks like.
+#[derive(Debug)]
+pub enum Shape {
+    /// A string of a certain form.
+    Text(&'static Text),
+    /// A whole number.
+    Integer {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// true or false.
+    Flag,
+    /// One of some words.
+    Choice(&'static [Choice]),
+    /// An array of such values.
+    List(&'static Shape),
+    /// A section.
+    Table(&'static Section),
+    /// Any number of sections of one kind (`[[name]]`), at least one.
+    Tables(&'static Section),
+}
+
+/// A form of string.
+#[derive(Debug)]
+pub struct Text {
+    /// Its name in the reference and in errors.
+    pub what: &'static str,
+    /// A regular expression (ECMA 262) for editors. It may allow more than the reader does.
+    pub pattern: &'static str,
+    /// One that is right.
+    pub example: &'static str,
+    /// What a wrong one was probably meant to be.
+    pub mend: fn(&str) -> Option<String>,
+}
+
+/// A word of a choice.
+#[derive(Debug)]
+pub struct Choice {
+    /// As written.
+    pub name: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+impl Section {
+    /// The key of that name.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+const fn key(name: &'static str, shape: Shape, absent: Absent, doc: &'static str) -> Key {
+    Key {
+        name,
+        shape,
+        absent,
+        doc,
+        aka: &[],
+    }
+}
+
+impl Key {
+    const fn aka(self, words: &'static [&'static str]) -> Self {
+        Self { aka: words, ..self }
+    }
+}
+
+const fn choice(name: &'static str, doc: &'static str) -> Choice {
+    Choice { name, doc }
+}

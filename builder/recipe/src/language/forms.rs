@@ -1,0 +1,95 @@
+//! The forms of strings.
+
+use super::Text;
+use crate::mend;
+
+pub(super) const HOST: Text = Text {
+    what: "host name",
+    pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+    example: "etcd-0",
+    mend: mend::host,
+};
+pub(super) const TOKEN: Text = Text {
+    what: "token",
+    pattern: "^[A-Za-z0-9._-]{1,64}$",
+    example: "etcd-cluster-0",
+    mend: mend::nothing,
+};
+pub(super) const SIZE: Text = Text {
+    what: "size",
+    pattern: "^[0-9]+ *(B|K|KiB|M|MiB|G|GiB|T|TiB)?$",
+    example: "512M",
+    mend: mend::size,
+};
+pub(super) const DISK: Text = Text {
+    what: "size or `fit`",
+    pattern: "^(fit|[0-9]+ *(B|K|KiB|M|MiB|G|GiB|T|TiB)?)$",
+    example: "4G",
+    mend: mend::size,
+};
+pub(super) const PACKAGE: Text = Text {
+    what: "package name",
+    pattern: "^[a-z0-9][a-z0-9+.-]+$",
+    example: "htop",
+    mend: mend::package,
+};
+pub(super) const MIRROR: Text = Text {
+    what: "http(s) address",
+    pattern: "^https?://[^/?#\\s][^?#\\s]*$",
+    example: "https://debian.example.org/debian",
+    mend: mend::nothing,
+};
+pub(super) const VERSION: Text = Text {
+    what: "version",
+    pattern: "^[0-9]+\\.[0-9]+\\.[0-9]+$",
+    example: "3.6.16",
+    mend: mend::version,
+};
+pub(super) const PATH: Text = Text {
+    what: "absolute path",
+    pattern: "^/[^ ]+$",
+    example: "/usr/local/bin",
+    mend: mend::path,
+};
+pub(super) const COMPACTION: Text = Text {
+    what: "`off`, age or number",
+    pattern: "^(off|[1-9][0-9]*(h|m| revisions))$",
+    example: "8h",
+    mend: mend::nothing,
+};
+pub(super) const LISTEN: Text = Text {
+    what: "`off` or address:port",
+    pattern: "^(off|.+:[0-9]+)$",
+    example: "127.0.0.1:2381",
+    mend: mend::nothing,
+};
+pub(super) const SAN: Text = Text {
+    what: "DNS name or IP address",
+    pattern: "^[a-z0-9.:-]+$",
+    example: "etcd.example.org",
+    mend: mend::host_dots,
+};
+pub(super) const SUBNET: Text = Text {
+    what: "subnet",
+    pattern: "^[0-9a-f.:]+/[0-9]{1,3}$",
+    example: "192.168.1.0/24",
+    mend: mend::subnet,
+};
+pub(super) const IP: Text = Text {
+    what: "IP address",
+    pattern: "^[0-9a-f.:]+$",
+    example: "192.168.1.20",
+    mend: mend::ip,
+};
+pub(super) const INTERFACE: Text = Text {
+    what: "interface name",
+    pattern: "^[A-Za-z0-9._@-]{1,15}$",
+    example: "eth0",
+    mend: mend::nothing,
+};
+pub(super) const SSH_KEY: Text = Text {
+    what: "ssh public key",
+    pattern: "^\\s*(ssh-|ecdsa-|sk-)[^ ]+ +[A-Za-z0-9+/=]+.*$",
+    example: "ssh-ed25519 AAAA... you@laptop",
+    mend: mend::nothing,
+};

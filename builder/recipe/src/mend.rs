@@ -1,0 +1,97 @@
+//! Guesses at what a wrong value was meant to be, for "did you mean". A guess is only shown;
+//! each is checked by the value's own constructor before it is.
+
+use imgbuild_base::{ByteSize, HostName};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+use crate::values::{EtcdVersion, PackageName, San};
+
+/// No guess.
+pub(crate) fn nothing(_: &str) -> Option<String> {
+    None
+}
+
+fn if_right<T: std::str::FromStr>(guess: String) -> Option<String> {
+    guess.parse::<T>().ok().map(|_| guess)
+}
+
+/// Lower case, hyphens for underscores and blanks.
+fn host_letters(text: &str) -> String {
+    text.trim()
+        .to_ascii_lowercase()
+        .replace(['_', ' '], "-")
+        .trim_matches('-')
+        .to_owned()
+}
+
+/// A host name: the first label, in lower case, hyphens for underscores.
+pub(crate) fn host(text: &str) -> Option<String> {
+    let first = text.split('.').next().unwrap_or_default();
+    if_right::<HostName>(host_letters(first))
+}
+
+/// The same with dots.
+pub(crate) fn host_dots(text: &str) -> Option<String> {
+    let bare = text.strip_prefix("https://").unwrap_or(text);
+    let bare = bare.strip_prefix("*.").unwrap_or(bare);
+    let bare = bare.split(['/', ':']).next().unwrap_or_default();
+    if_right::<San>(host_letters(bare))
+}
+
+/// A package name in lower case.
+pub(crate) fn package(text: &str) -> Option<String> {
+    if_right::<PackageName>(text.trim().to_ascii_lowercase())
+}
+
+/// A size with one of the known units: `384 MB`, `384mib`, `1.5G`.
+pub(crate) fn size(text: &str) -> Option<String> {
+    let text: String = text.split_whitespace().collect();
+    let end = text.find(|c: char| c.is_ascii_alphabetic());
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let unit = unit.chars().next().map(|c| c.to_ascii_uppercase());
+    let guess = match (number.split_once('.'), unit) {
+        (Some((whole, "5")), Some('G')) => {
+            format!("{}M", whole.parse::<u32>().ok()?.checked_mul(1024)? + 512)
+        }
+        (Some(_), _) => return None,
+        (None, unit) => format!("{number}{}", unit.map(String::from).unwrap_or_default()),
+    };
+    if_right::<ByteSize>(guess)
+}
+
+/// A version without its `v`, or with a patch number.
+pub(crate) fn version(text: &str) -> Option<String> {
+    let bare = text.trim().trim_start_matches('v');
+    if_right::<EtcdVersion>(bare.to_owned())
+        .or_else(|| if_right::<EtcdVersion>(format!("{bare}.0")))
+}
+
+/// A path with its leading slash.
+pub(crate) fn path(text: &str) -> Option<String> {
+    let fine = !text.is_empty() && !text.contains("..") && !text.contains(char::is_whitespace);
+    (fine && !text.starts_with('/')).then(|| format!("/{text}"))
+}
+
+/// An address without prefix length, port or leading zeros.
+pub(crate) fn ip(text: &str) -> Option<String> {
+    let bare = text.trim().split('/').next().unwrap_or_default();
+    let bare = bare.trim_matches(['[', ']']);
+    let plain = |part: &str| match part.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        digits => digits.to_owned(),
+    };
+    let without_port = bare.split(':').next().unwrap_or_default();
+    let unpadded: Vec<String> = without_port.split('.').map(plain).collect();
+    if_right::<IpAddr>(bare.to_owned()).or_else(|| if_right::<IpAddr>(unpadded.join(".")))
+}
+
+/// A subnet: the network of an address with prefix length; a bare address with /24.
+pub(crate) fn subnet(text: &str) -> Option<String> {
+    let net = text
+        .trim()
+        .parse::<IpNet>()
+        .ok()
+        .or_else(|| format!("{}/24", text.trim()).parse().ok())?;
+    Some(net.trunc().to_string())
+}

@@ -1,0 +1,133 @@
+//! Every kind of mistake, as the user sees it: one snapshot each.
+#![allow(clippy::unwrap_used)]
+
+use imgbuild_recipe::load;
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+const GOOD: &str = r#"[cluster]
+name = "home"
+
+[image]
+board = "vm"
+
+[etcd]
+source = "build"
+
+[network]
+subnet = "10.0.0.0/24"
+gateway = "10.0.0.1"
+
+[[node]]
+name = "a"
+address = "10.0.0.10"
+"#;
+
+fn rendered(text: &str) -> String {
+    let errors = load(text, "recipes/home.toml").unwrap_err();
+    let mut out = String::new();
+    GraphicalReportHandler::new_themed(GraphicalTheme::none())
+        .with_width(100)
+        .with_context_lines(1)
+        .render_report(&mut out, &errors)
+        .unwrap();
+    out
+}
+
+/// The good recipe with each `(from, to)` replaced; `from` must be there.
+fn changed(changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(GOOD.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from:?} is not in the recipe");
+        text.replacen(from, to, 1)
+    })
+}
+
+macro_rules! mistakes {
+    ($($name:ident: [$($change:expr),+ $(,)?];)*) => {$(
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(stringify!($name), rendered(&changed(&[$($change),+])));
+        }
+    )*};
+}
+
+#[test]
+fn the_good_recipe_is_good() {
+    assert_eq!(load(GOOD, "good").unwrap().nodes.len(), 1);
+}
+
+mistakes! {
+    syntax: [("name = \"home\"", "name = home\nx = = 1")];
+    duplicate_key: [("name = \"home\"", "name = \"home\"\nname = \"again\"")];
+    unknown_key_near: [("address", "adress")];
+    unknown_key_other_word: [("address", "ip")];
+    unknown_key_of_another_section: [("board = \"vm\"", "board = \"vm\"\ndns = []")];
+    unknown_key: [("board = \"vm\"", "board = \"vm\"\ncolour = 1")];
+    unknown_section: [("[[node]]", "[[nodes]]")];
+    missing_keys: [("name = \"home\"", ""), ("board = \"vm\"", "")];
+    missing_section: [("[network]\nsubnet = \"10.0.0.0/24\"\ngateway = \"10.0.0.1\"", "")];
+    type_string: [("\"home\"", "7")];
+    type_number: [("board = \"vm\"", "board = \"vm\"\nzstd_level = \"9\"")];
+    type_flag: [("source = \"build\"", "plain_local_listener = \"yes\"")];
+    type_array: [("gateway = \"10.0.0.1\"", "dns = \"10.0.0.1\"")];
+    type_section: [("[etcd]\nsource = \"build\"", ""), ("[cluster]", "etcd = \"3.6.16\"\n[cluster]")];
+    type_sections: [("[[node]]", "[node]")];
+    number_range: [("board = \"vm\"", "board = \"vm\"\nzstd_level = 23")];
+    negative_number: [("[etcd]", "[pki]\nleaf_days = -1\n[etcd]")];
+    choice_near: [("\"vm\"", "\"raspberrypi\"")];
+    choice_none: [("\"build\"", "\"docker\"")];
+    board_without_arch: [("board = \"vm\"", "board = \"vm\"\narch = \"armhf\"")];
+    components_without_main: [("board = \"vm\"", "board = \"vm\"\ncomponents = [\"contrib\"]")];
+    pi_without_firmware: [("board = \"vm\"", "board = \"raspberry-pi\"\ncomponents = [\"main\"]")];
+    bad_package: [("board = \"vm\"", "board = \"vm\"\npackages = [\"htop\", \"Vim!\"]")];
+    bad_mirror: [("board = \"vm\"", "board = \"vm\"\nmirrors = [\"ftp://example.org/debian\"]")];
+    size_unit: [("board = \"vm\"", "board = \"vm\"\nsize = \"400 MB\"")];
+    size_too_small: [("board = \"vm\"", "board = \"vm\"\nsize = \"128M\"")];
+    size_not_whole: [("board = \"vm\"", "board = \"vm\"\nsize = \"400001K\"")];
+    release_on_armhf: [
+        ("board = \"vm\"", "board = \"raspberry-pi\"\narch = \"armhf\""),
+        ("\"build\"", "\"release\""),
+    ];
+    version_form: [("source = \"build\"", "version = \"v3.6.16\"")];
+    version_unknown: [("source = \"build\"", "version = \"3.4.30\"")];
+    version_of_debian: [("\"build\"", "\"debian\"\nversion = \"3.6.16\"\nbin_dir = \"/opt/etcd\"")];
+    path_form: [("source = \"build\"", "bin_dir = \"usr/local/bin\"")];
+    path_hidden: [("source = \"build\"", "bin_dir = \"/var/lib/bin\"\ndata_dir = \"/srv/etcd\"")];
+    election_too_short: [("source = \"build\"", "heartbeat_ms = 500\nelection_ms = 1000")];
+    heartbeat_too_long: [("address = \"10.0.0.10\"", "address = \"10.0.0.10\"\n[node.etcd]\nelection_ms = 400")];
+    quota_of_32_bits: [
+        ("board = \"vm\"", "board = \"raspberry-pi\"\narch = \"armhf\""),
+        ("source = \"build\"", "quota = \"2G\""),
+    ];
+    quota_tiny: [("source = \"build\"", "quota = \"1M\"")];
+    compaction_form: [("source = \"build\"", "auto_compaction = \"daily\"")];
+    metrics_form: [("source = \"build\"", "metrics = \"localhost\"")];
+    metrics_port: [("source = \"build\"", "metrics = \"127.0.0.1:2379\"")];
+    leaf_outlives_ca: [("[etcd]", "[pki]\nleaf_days = 400\nca_days = 300\n[etcd]")];
+    bad_san: [("[etcd]", "[pki]\nextra_sans = [\"https://Etcd.example.org:2379\"]\n[etcd]")];
+    subnet_form: [("10.0.0.0/24", "10.0.0.0")];
+    subnet_is_address: [("10.0.0.0/24", "10.0.0.7/24")];
+    subnet_without_room: [("10.0.0.0/24", "10.0.0.0/31")];
+    gateway_outside: [("10.0.0.1\"", "10.0.1.1\"")];
+    gateway_with_dhcp: [("[network]", "[network]\nmode = \"dhcp\"")];
+    bad_interface: [("[network]", "[network]\ninterface = \"the wired one on the left\"")];
+    address_form: [("10.0.0.10", "10.0.0.010")];
+    address_outside: [("10.0.0.10", "10.0.7.10")];
+    address_of_network: [("10.0.0.10", "10.0.0.0")];
+    address_of_broadcast: [("10.0.0.10", "10.0.0.255")];
+    address_of_gateway: [("10.0.0.10", "10.0.0.1")];
+    address_of_another_family: [("10.0.0.10", "fd00::10")];
+    name_no_host_name: [("\"a\"", "\"Node_A.example.org\"")];
+    name_localhost: [("\"a\"", "\"localhost\"")];
+    duplicate_name_and_address: [("[[node]]", "[[node]]\nname = \"a\"\naddress = \"10.0.0.10\"\n[[node]]")];
+    no_nodes: [("[[node]]\nname = \"a\"\naddress = \"10.0.0.10\"\n", ""), ("[cluster]", "node = []\n[cluster]")];
+    token_empty: [("name = \"home\"", "name = \"home\"\ntoken = \"\"")];
+    bad_ssh_key: [("[etcd]", "[access]\nssh_keys = [\"ssh-ed25519 AAAAB3Nza you@laptop\"]\n[etcd]")];
+    all_at_once: [
+        ("\"home\"", "\"Home\""),
+        ("\"vm\"", "\"vms\""),
+        ("\"build\"", "\"source\""),
+        ("10.0.0.1\"", "10.0.0.256\""),
+        ("\"a\"", "\"a b\""),
+        ("\"10.0.0.10\"", "\"10.9.9.9\"\nmac = \"x\""),
+    ];
+}

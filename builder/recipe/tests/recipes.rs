@@ -1,0 +1,397 @@
+//! Recipes that load: the shipped ones, the smallest, and one with every key.
+#![allow(clippy::unwrap_used)]
+
+use imgbuild_base::{Arch, ByteSize};
+use imgbuild_recipe::language::{Absent, RECIPE, Section, Shape};
+use imgbuild_recipe::resolved::{
+    Addressing, Board, Component, Console, DiskSize, EtcdSource, PkiLayout, Warning,
+};
+use imgbuild_recipe::values::{AutoCompaction, San};
+use imgbuild_recipe::{LockInputs, Origin, Recipe, builtin, find, list, load, reference, schema};
+use proptest::prelude::*;
+use std::num::NonZeroU64;
+
+fn shipped(name: &str) -> Recipe {
+    let source = builtin::ALL.iter().find(|one| one.name == name).unwrap();
+    source.source().load().unwrap()
+}
+
+fn smallest(image: &str, rest: &str) -> Recipe {
+    let text = format!(
+        "[cluster]\nname = \"home\"\n[image]\n{image}\n[network]\nsubnet = \"10.0.0.0/24\"\n\
+         [[node]]\nname = \"a\"\naddress = \"10.0.0.10\"\n{rest}"
+    );
+    load(&text, "smallest.toml").unwrap()
+}
+
+#[test]
+fn shipped_recipes_are_what_they_say() {
+    let two = shipped("pi-2node");
+    assert_eq!(
+        (two.image.board, two.image.arch),
+        (Board::RaspberryPi, Arch::Armhf)
+    );
+    assert_eq!(two.cluster.token.as_str(), "etcd-cluster-0");
+    let nodes: Vec<String> = two
+        .nodes
+        .iter()
+        .map(|node| format!("{} {}", node.name, node.address))
+        .collect();
+    assert_eq!(
+        nodes,
+        ["controller-0 192.168.1.20", "controller-1 192.168.1.40"]
+    );
+    assert!(matches!(two.etcd.source, EtcdSource::Build { .. }));
+    assert!(two.etcd.plain_local_listener);
+    assert_eq!(two.etcd.bin_dir.absolute(), "/usr/local/bin");
+    assert!(matches!(&two.pki.layout, PkiLayout::Shared { dir } if dir.absolute() == "/etc/etcd"));
+    assert_eq!(
+        two.warnings[0].to_string(),
+        "2 members: 2 of them must be up for the cluster to work, so it tolerates no failure, \
+         as a single one would"
+    );
+
+    for (name, board, arch, nodes) in [
+        ("pi-3node", Board::RaspberryPi, Arch::Arm64, 3),
+        ("vm-3node", Board::Vm, Arch::Amd64, 3),
+        ("vm-1node", Board::Vm, Arch::Amd64, 1),
+    ] {
+        let recipe = shipped(name);
+        assert_eq!((recipe.image.board, recipe.image.arch), (board, arch));
+        assert_eq!(recipe.nodes.len(), nodes);
+        assert_eq!(recipe.cluster.name.as_str(), name);
+        assert!(matches!(recipe.pki.layout, PkiLayout::Kubeadm { .. }));
+        assert_eq!(recipe.warnings, []);
+    }
+}
+
+#[test]
+fn defaults_depend_on_the_machine() {
+    let vm = smallest("board = \"vm\"", "");
+    assert_eq!(vm.image.arch, Arch::Amd64);
+    assert_eq!(vm.image.size, DiskSize::Exactly(ByteSize::mib(384)));
+    assert_eq!(vm.image.components, [Component::Main]);
+    assert!(matches!(vm.etcd.source, EtcdSource::Release { .. }));
+    let tuning = &vm.nodes[0].tuning;
+    assert_eq!((tuning.heartbeat_ms, tuning.election_ms), (100, 1000));
+    assert_eq!(tuning.quota, ByteSize::mib(2048));
+
+    let pi = smallest("board = \"raspberry-pi\"\narch = \"armhf\"", "");
+    assert_eq!(pi.image.size, DiskSize::Fit);
+    assert_eq!(
+        pi.image.components,
+        [Component::Main, Component::NonFreeFirmware]
+    );
+    assert!(matches!(pi.etcd.source, EtcdSource::Build { .. }));
+    let tuning = &pi.nodes[0].tuning;
+    assert_eq!((tuning.heartbeat_ms, tuning.election_ms), (500, 5000));
+    assert_eq!(tuning.quota, ByteSize::mib(512));
+
+    let debian = smallest("board = \"vm\"\n[etcd]\nsource = \"debian\"", "");
+    assert_eq!(debian.etcd.source, EtcdSource::Debian);
+    assert_eq!(debian.etcd.bin_dir.absolute(), "/usr/bin");
+    assert_eq!(debian.etcd.version(), None);
+}
+
+#[test]
+fn a_node_overrides_its_cluster() {
+    let recipe = smallest(
+        "board = \"vm\"\n[pki]\nextra_sans = [\"lb.example.org\"]\n[etcd]\nheartbeat_ms = 50",
+        "extra_sans = [\"10.0.0.99\"]\n[node.network]\ninterface = \"ens3\"\ngateway = \"10.0.0.2\"\n\
+         dns = [\"10.0.0.3\"]\nntp = [\"time.example.org\"]\n[node.etcd]\nquota = \"4G\"\n\
+         auto_compaction = \"1000 revisions\"\nmetrics = \"off\"\nsnapshot_count = 5\n\
+         log_level = \"warn\"\n[[node]]\nname = \"b\"\naddress = \"10.0.0.11\"\n\
+         [node.network]\nmode = \"dhcp\"\n[node.etcd]\nheartbeat_ms = 70",
+    );
+    let [first, second] = &recipe.nodes[..] else {
+        panic!()
+    };
+    assert_eq!(first.network.interface.as_str(), "ens3");
+    let gateway = Some("10.0.0.2".parse().unwrap());
+    assert_eq!(first.network.addressing, Addressing::Static { gateway });
+    assert_eq!(
+        first.network.dns,
+        ["10.0.0.3".parse::<std::net::IpAddr>().unwrap()]
+    );
+    assert_eq!(first.network.ntp, [San::Dns("time.example.org".into())]);
+    assert_eq!(
+        first.extra_sans,
+        [
+            San::Dns("lb.example.org".into()),
+            San::Ip("10.0.0.99".parse().unwrap())
+        ]
+    );
+    assert_eq!(first.tuning.quota, ByteSize::mib(4096));
+    let count = NonZeroU64::new(1000).unwrap();
+    assert_eq!(
+        first.tuning.auto_compaction,
+        AutoCompaction::Revisions { count }
+    );
+    assert_eq!(
+        (first.tuning.metrics, first.tuning.snapshot_count),
+        (None, 5)
+    );
+    assert_eq!(
+        (first.tuning.heartbeat_ms, first.tuning.election_ms),
+        (50, 500)
+    );
+
+    assert_eq!(second.network.interface.as_str(), "eth0");
+    assert_eq!(second.network.addressing, Addressing::Dhcp);
+    assert_eq!(
+        (second.tuning.heartbeat_ms, second.tuning.election_ms),
+        (70, 700)
+    );
+    assert_eq!(second.tuning.quota, ByteSize::mib(2048));
+}
+
+#[test]
+fn warnings_say_what_is_tolerated() {
+    let nodes = |count: u8| -> String {
+        (1..count)
+            .map(|n| {
+                format!(
+                    "[[node]]\nname = \"n{n}\"\naddress = \"10.0.0.{}\"\n",
+                    10 + n
+                )
+            })
+            .collect()
+    };
+    let four = smallest("board = \"vm\"", &nodes(4));
+    assert_eq!(
+        four.warnings[0].to_string(),
+        "4 members: 3 of them must be up for the cluster to work, so it tolerates one failure, \
+         as 3 would"
+    );
+    let nine = smallest("board = \"vm\"", &nodes(9));
+    assert_eq!(
+        nine.warnings,
+        [Warning::ManyMembers {
+            members: 9,
+            majority: 5
+        }]
+    );
+    let open = smallest("board = \"vm\"\n[access]\nconsole = \"shell\"", "");
+    assert_eq!(open.access.console, Console::Shell);
+    assert_eq!(open.warnings, [Warning::OpenConsole]);
+}
+
+#[test]
+fn ipv6_addresses_are_bracketed() {
+    let text = "[cluster]\nname = \"six\"\n[image]\nboard = \"vm\"\n[network]\n\
+                subnet = \"fd00:7::/64\"\ngateway = \"fd00:7::1\"\n[[node]]\nname = \"a\"\n\
+                address = \"fd00:7::10\"\n";
+    let recipe = load(text, "six.toml").unwrap();
+    assert_eq!(recipe.nodes[0].https(2380), "https://[fd00:7::10]:2380");
+}
+
+/// A file with every key whose default is a value, each set to that value.
+fn spelled_out(section: &Section, text: &mut String) {
+    for key in section.keys {
+        if let Absent::Default(value) = key.absent {
+            text.push_str(&format!("{} = {value}\n", key.name));
+        }
+    }
+}
+
+#[test]
+fn spelling_out_a_default_changes_nothing() {
+    let mut text = String::new();
+    for key in RECIPE.keys {
+        let (header, own, section) = match key.shape {
+            Shape::Table(section) => (
+                format!("[{}]", key.name),
+                match key.name {
+                    "cluster" => "name = \"home\"\n",
+                    "image" => "board = \"vm\"\n",
+                    "network" => "subnet = \"10.0.0.0/24\"\n",
+                    _ => "",
+                },
+                section,
+            ),
+            Shape::Tables(section) => (
+                format!("[[{}]]", key.name),
+                "name = \"a\"\naddress = \"10.0.0.10\"\n",
+                section,
+            ),
+            _ => unreachable!("only sections at the top"),
+        };
+        text.push_str(&format!("{header}\n{own}"));
+        spelled_out(section, &mut text);
+    }
+    assert!(text.contains("zstd_level = 9"));
+    assert_eq!(
+        load(&text, "all.toml").unwrap(),
+        smallest("board = \"vm\"", "")
+    );
+}
+
+#[test]
+fn lock_inputs_name_the_key_that_changed() {
+    let one = LockInputs::of(&smallest("board = \"vm\"", ""));
+    let same = LockInputs::of(&smallest("board = \"vm\"\nsize = \"1G\"", ""));
+    assert_eq!(one.digest(), same.digest());
+    let other = LockInputs::of(&smallest(
+        "board = \"vm\"\npackages = [\"htop\"]\n[etcd]\nsource = \"debian\"",
+        "",
+    ));
+    assert_ne!(one.digest(), other.digest());
+    let shown: Vec<String> = other
+        .differences(&one)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "etcd.source is \"debian\" in the recipe and \"release\" in the lock",
+            "etcd.version is absent in the recipe and \"3.6.16\" in the lock",
+            "image.packages is \"htop\" in the recipe and \"\" in the lock",
+        ]
+    );
+    let text = serde_json::to_string(&one).unwrap();
+    assert_eq!(serde_json::from_str::<LockInputs>(&text).unwrap(), one);
+}
+
+#[test]
+fn a_recipe_is_found_by_path_by_name_and_in_the_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipes = dir.path().join("recipes");
+    fs_err::create_dir(&recipes).unwrap();
+    fs_err::write(recipes.join("vm-1node.toml"), "# mine\n").unwrap();
+    fs_err::write(recipes.join("home.toml"), "# at home\n").unwrap();
+
+    let mine = find("vm-1node", dir.path()).unwrap();
+    assert_eq!(
+        (mine.summary(), mine.file_name().as_str()),
+        ("mine", "recipes/vm-1node.toml")
+    );
+    assert_eq!(
+        mine.lock_path().unwrap().to_str(),
+        Some("recipes/vm-1node.lock")
+    );
+    assert_eq!(find("recipes/home.toml", dir.path()).unwrap().name, "home");
+    let builtin = find("pi-2node", dir.path()).unwrap();
+    assert!(matches!(builtin.origin, Origin::Builtin { .. }));
+
+    let names: Vec<String> = list(dir.path())
+        .unwrap()
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
+    assert_eq!(
+        names,
+        ["home", "pi-2node", "pi-3node", "vm-1node", "vm-3node"]
+    );
+
+    let error = find("pi-2nodes", dir.path()).unwrap_err();
+    assert_eq!(error.to_string(), "there is no recipe \"pi-2nodes\"");
+    let help = miette::Diagnostic::help(&error).unwrap().to_string();
+    assert_eq!(
+        help,
+        "did you mean pi-2node? there are home, pi-2node, pi-3node, vm-1node, vm-3node"
+    );
+    let missing = find("./none.toml", dir.path()).unwrap_err();
+    let cause = std::error::Error::source(&missing).unwrap().to_string();
+    assert!(cause.contains("none.toml"), "{cause}");
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    insta::assert_snapshot!(reference());
+}
+
+/// A small judge for the keywords that the schema uses, so that the schema is tested against
+/// the shipped recipes (patterns are left to editors).
+fn accepts(schema: &serde_json::Value, value: &serde_json::Value) -> Result<(), String> {
+    let wrong = || Err(format!("{value} does not fit {schema}"));
+    if let Some(words) = schema["enum"].as_array() {
+        return if words.contains(value) {
+            Ok(())
+        } else {
+            wrong()
+        };
+    }
+    match schema["type"].as_str().unwrap() {
+        "object" => {
+            let Some(map) = value.as_object() else {
+                return wrong();
+            };
+            for name in schema["required"].as_array().unwrap() {
+                if !map.contains_key(name.as_str().unwrap()) {
+                    return Err(format!("{name} is missing"));
+                }
+            }
+            for (name, inner) in map {
+                let Some(schema) = schema["properties"].get(name) else {
+                    return Err(format!("{name} is unknown"));
+                };
+                accepts(schema, inner)?;
+            }
+            Ok(())
+        }
+        "array" => match value.as_array() {
+            Some(items) => items
+                .iter()
+                .try_for_each(|item| accepts(&schema["items"], item)),
+            None => wrong(),
+        },
+        "string" if value.is_string() => Ok(()),
+        "boolean" if value.is_boolean() => Ok(()),
+        "integer" => match value.as_u64() {
+            Some(number)
+                if (schema["minimum"].as_u64().unwrap()..=schema["maximum"].as_u64().unwrap())
+                    .contains(&number) =>
+            {
+                Ok(())
+            }
+            _ => wrong(),
+        },
+        _ => wrong(),
+    }
+}
+
+#[test]
+fn the_schema_accepts_what_is_shipped_and_refuses_mistakes() {
+    let schema = schema();
+    for recipe in &builtin::ALL {
+        let table: toml::Table = recipe.text.parse().unwrap();
+        let value = serde_json::to_value(&table).unwrap();
+        accepts(&schema, &value).unwrap();
+
+        let mut unknown = value.clone();
+        unknown["image"]["colour"] = "red".into();
+        assert_eq!(accepts(&schema, &unknown).unwrap_err(), "colour is unknown");
+        let mut word = value.clone();
+        word["image"]["board"] = "abacus".into();
+        assert!(accepts(&schema, &word).is_err());
+        let mut missing = value.clone();
+        missing["cluster"].as_object_mut().unwrap().remove("name");
+        assert_eq!(
+            accepts(&schema, &missing).unwrap_err(),
+            "\"name\" is missing"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        let _ = load(&text, "any.toml");
+    }
+
+    #[test]
+    fn no_broken_recipe_panics(at in 0_usize..600, insert in "[\\[\\]={}\",.\\n a0#'-]{0,6}", cut in 0_usize..40) {
+        let text = builtin::ALL[0].text;
+        let (start, end) = (at.min(text.len()), (at + cut).min(text.len()));
+        if text.is_char_boundary(start) && text.is_char_boundary(end) {
+            let broken = format!("{}{insert}{}", &text[..start], &text[end..]);
+            if let Err(errors) = load(&broken, "broken.toml") {
+                prop_assert!(!errors.mistakes().is_empty());
+                for mistake in errors.mistakes() {
+                    prop_assert!(mistake.span.end <= broken.len());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+use super::module::name_of;
+use super::{Module, ModuleError, canonical};
+use crate::{Board, OverlayError, Overlays};
+use imgbuild_base::{Kind, Tree, TreePath};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A module a board asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its canonical name.
+    pub name: String,
+    /// Whether it belongs into the initramfs.
+    pub early: bool,
+    /// Whether a kernel may lack it.
+    pub optional: bool,
+}
+
+/// The modules a board asks for: `overlays/vm/modules.txt` or `overlays/pi/modules.txt`.
+///
+/// # Errors
+/// [`OverlayError`] when the list is missing or a line is not `early|late NAME [?]`.
+pub fn wanted(overlays: &Overlays, board: Board) -> Result<Vec<Wanted>, OverlayError> {
+    let file = match board {
+        Board::Vm => "vm/modules.txt",
+        Board::RaspberryPi => "pi/modules.txt",
+    };
+    let mut list = Vec::new();
+    for (line, text) in overlays.list(file)? {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (when, name, optional) = match words[..] {
+            [when @ ("early" | "late"), name] => (when, name, false),
+            [when @ ("early" | "late"), name, "?"] => (when, name, true),
+            _ => {
+                return Err(OverlayError::Line {
+                    file: file.to_owned(),
+                    line,
+                    problem: format!("{text:?} is not `early NAME`, `late NAME` or such with `?`"),
+                });
+            }
+        };
+        list.push(Wanted {
+            name: canonical(name),
+            early: when == "early",
+            optional,
+        });
+    }
+    Ok(list)
+}
+
+/// Why modules cannot be selected.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// A module cannot be read.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    /// Wanted modules that are neither files nor built in.
+    #[error(
+        "kernel {version} has no module {}: mark it `?` in modules.txt, or see whether \
+         prune.txt drops its directory", names.join(", ")
+    )]
+    Missing {
+        /// The kernel.
+        version: String,
+        /// Canonical names, each with what asks for it.
+        names: Vec<String>,
+    },
+}
+
+/// Modules in an order in which each comes after those it depends on.
+#[derive(Clone, Debug, Default)]
+pub struct Modules {
+    /// All of them.
+    pub all: Vec<Module>,
+    /// Names of those that belong into the initramfs, in the order in which to load them.
+    pub early: Vec<String>,
+}
+
+impl Modules {
+    /// The module with that canonical name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Module> {
+        self.all.iter().find(|module| module.name == name)
+    }
+}
+
+/// Reads the wanted modules and all they depend on from `usr/lib/modules/VERSION` of `tree`.
+/// What is built into the kernel counts as there.
+///
+/// # Errors
+/// [`SelectError`]: all that is missing at once.
+pub fn select(tree: &Tree, version: &str, wanted: &[Wanted]) -> Result<Modules, SelectError> {
+    let dir = format!("usr/lib/modules/{version}");
+    let files: BTreeMap<String, &TreePath> = tree
+        .iter()
+        .filter(|(path, entry)| path.is_within(&dir) && matches!(entry.kind, Kind::File(_)))
+        .filter_map(|(path, _)| Some((name_of(path)?, path)))
+        .collect();
+    let built_in = built_in(tree, &dir);
+
+    // Wave by wave, so that the modules of a wave are decompressed side by side.
+    let mut read: BTreeMap<String, Module> = BTreeMap::new();
+    let mut missing = BTreeSet::new();
+    let mut wave: BTreeMap<String, &str> = BTreeMap::new();
+    for Wanted { name, optional, .. } in wanted {
+        if files.contains_key(name) {
+            wave.insert(name.clone(), "modules.txt");
+        } else if !optional && !built_in.contains(name) {
+            missing.insert(name.clone());
+        }
+    }
+    while !wave.is_empty() {
+        let modules: Vec<Module> = wave
+            .par_iter()
+            .filter_map(|(name, _)| files.get(name))
+            .map(|path| {
+                let file = path.as_str()[dir.len() + 1..].to_owned();
+                let empty = bytes::Bytes::new();
+                Module::read(&file, tree.file(path.as_str()).unwrap_or(&empty))
+            })
+            .collect::<Result<_, _>>()?;
+        wave.clear();
+        let mut next = BTreeSet::new();
+        for module in modules {
+            for need in module.depends() {
+                if files.contains_key(&need) {
+                    next.insert(need);
+                } else if !built_in.contains(&need) {
+                    missing.insert(format!("{need} (needed by {})", module.name));
+                }
+            }
+            // Wishes of the module for others to be loaded first, where they exist.
+            next.extend(wishes(&module).filter(|name| files.contains_key(name)));
+            read.insert(module.name.clone(), module);
+        }
+        for name in next {
+            if !read.contains_key(&name) {
+                wave.insert(name, "");
+            }
+        }
+    }
+    if !missing.is_empty() {
+        return Err(SelectError::Missing {
+            version: version.to_owned(),
+            names: missing.into_iter().collect(),
+        });
+    }
+
+    let mut order = Vec::new();
+    let mut early = Vec::new();
+    for want in wanted.iter().filter(|want| want.early) {
+        visit(&read, &want.name, &mut early);
+    }
+    order.extend(early.iter().cloned());
+    for name in read.keys() {
+        visit(&read, name, &mut order);
+    }
+    let all = order.iter().filter_map(|name| read.remove(name)).collect();
+    Ok(Modules { all, early })
+}
+
+/// Appends a module after all it depends on or wishes for. Cycles (there are none in a kernel
+/// that builds) end where they close.
+fn visit(modules: &BTreeMap<String, Module>, name: &str, order: &mut Vec<String>) {
+    fn walk(
+        modules: &BTreeMap<String, Module>,
+        name: &str,
+        open: &mut Vec<String>,
+        order: &mut Vec<String>,
+    ) {
+        let Some(module) = modules.get(name) else {
+            return;
+        };
+        if order.iter().chain(open.iter()).any(|seen| seen == name) {
+            return;
+        }
+        open.push(name.to_owned());
+        for need in wishes(module).chain(module.depends()) {
+            walk(modules, &need, open, order);
+        }
+        open.pop();
+        order.push(name.to_owned());
+    }
+    walk(modules, name, &mut Vec::new(), order);
+}
+
+/// Modules to be loaded before this one where they exist (`softdep=pre: a b post: c`).
+fn wishes(module: &Module) -> impl Iterator<Item = String> {
+    module.values("softdep").flat_map(|text| {
+        let pre = text.split("post:").next().unwrap_or("");
+        let names = pre.split("pre:").nth(1).unwrap_or("");
+        names.split_whitespace().map(canonical).collect::<Vec<_>>()
+    })
+}
+
+/// Canonical names of what `modules.builtin` lists.
+pub(super) fn built_in(tree: &Tree, dir: &str) -> BTreeSet<String> {
+    let text = tree
+        .file(&format!("{dir}/modules.builtin"))
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .unwrap_or_default();
+    text.lines()
+        .filter_map(|line| name_of(&TreePath::new(line).ok()?))
+        .collect()
+}

@@ -1,0 +1,311 @@
+//! What is written about the program is what the program does: committed copies of generated
+//! texts, the README, manual pages and completions.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use support::archive::now;
+use support::cluster::Cluster;
+use support::{
+    boot_offset, extract_boot, imgbuild, must, one_at_a_time, repository, scratch, variant,
+};
+
+fn committed(path: &str) -> String {
+    fs_err::read_to_string(repository().join(path)).unwrap()
+}
+
+/// The commands that a help text lists, without `help` itself.
+fn commands(args: &[&str]) -> Vec<String> {
+    let help = must(imgbuild().args(args).arg("--help"));
+    let listed: Vec<String> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect();
+    assert!(!listed.is_empty(), "no commands in: {help}");
+    listed
+}
+
+/// Manual pages by file name.
+fn pages() -> BTreeMap<String, String> {
+    let dir = scratch();
+    must(imgbuild().arg("man").arg(dir.path()));
+    fs_err::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs_err::read_to_string(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn the_recipe_reference_is_the_programs() {
+    let printed = must(imgbuild().arg("reference"));
+    assert!(
+        printed == committed("docs/recipe-reference.md"),
+        "docs/recipe-reference.md is not what `imgbuild reference` prints: write it anew"
+    );
+}
+
+#[test]
+fn the_schema_is_the_programs() {
+    let printed = must(imgbuild().args(["reference", "--schema"]));
+    let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert!(schema["$schema"].is_string(), "{printed}");
+    assert!(
+        printed == committed("docs/recipe.schema.json"),
+        "docs/recipe.schema.json is not what `imgbuild reference --schema` prints: write it anew"
+    );
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let readme = committed("README.md");
+    let mut names = commands(&[]);
+    names.extend(commands(&["store"]).iter().map(|it| format!("store {it}")));
+    for name in names {
+        let written = format!("`imgbuild {name}");
+        assert!(readme.contains(&written), "the README lacks {written}`");
+    }
+}
+
+#[test]
+fn the_readme_names_every_recipe() {
+    let readme = committed("README.md");
+    let printed = must(imgbuild().args(["recipes", "--json"]));
+    let line: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let recipes = line["data"].as_array().unwrap();
+    for name in ["pi-2node", "pi-3node", "vm-3node", "vm-1node"] {
+        assert!(
+            recipes.iter().any(|recipe| recipe["name"] == name),
+            "no recipe {name}: {printed}"
+        );
+    }
+    for recipe in recipes {
+        let written = format!("| `{}` |", recipe["name"].as_str().unwrap());
+        assert!(
+            readme.contains(&written),
+            "the README's table lacks {written}"
+        );
+    }
+}
+
+/// The manual page's table is made from the program's own list.
+#[test]
+fn the_readme_has_every_exit_code_and_no_other() {
+    let page = &pages()["imgbuild.1"];
+    let of_program: BTreeMap<u32, String> = page
+        .lines()
+        .skip_while(|line| *line != "Exit codes:")
+        .skip(1)
+        .map_while(|line| {
+            let (code, meaning) = line.trim().split_once(' ')?;
+            Some((code.parse().ok()?, meaning.trim().replace("\\-", "-")))
+        })
+        .collect();
+    assert!(of_program.len() > 8, "{page}");
+    let readme = committed("README.md");
+    let of_readme: BTreeMap<u32, String> = section(&readme, "Exit codes")
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            let code = cells.next()?.parse().ok()?;
+            Some((code, cells.next()?.to_owned()))
+        })
+        .collect();
+    assert_eq!(of_readme, of_program);
+}
+
+/// The text under a heading, up to the next one.
+#[track_caller]
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let start = format!("\n## {heading}\n");
+    let (_, rest) = text.split_once(&start).expect("the README has the section");
+    rest.split("\n## ").next().unwrap_or(rest)
+}
+
+/// `IMGBUILD_…` names in a text.
+fn variables(text: &str, into: &mut BTreeSet<String>) {
+    for (at, _) in text.match_indices("IMGBUILD_") {
+        let name: String = text[at..]
+            .chars()
+            .take_while(|c| c.is_ascii_uppercase() || *c == '_')
+            .collect();
+        into.insert(name);
+    }
+}
+
+fn variables_below(dir: &Path, into: &mut BTreeSet<String>) {
+    for entry in fs_err::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            variables_below(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            variables(&fs_err::read_to_string(&path).unwrap(), into);
+        }
+    }
+}
+
+#[test]
+fn the_readme_has_the_environment_variables_of_the_sources() {
+    let mut of_sources = BTreeSet::new();
+    variables_below(&repository().join("builder"), &mut of_sources);
+    variables_below(&repository().join("tests/support"), &mut of_sources);
+    let mut of_readme = BTreeSet::new();
+    variables(
+        section(&committed("README.md"), "Environment"),
+        &mut of_readme,
+    );
+    assert_eq!(of_readme, of_sources);
+}
+
+#[test]
+fn links_lead_to_files() {
+    for text in ["README.md", "CHANGELOG.md"] {
+        let written = committed(text);
+        let targets = written.split("](").skip(1);
+        for target in targets.filter_map(|it| it.split(')').next()) {
+            let path = target.split('#').next().unwrap_or_default();
+            if path.is_empty() || path.contains("://") {
+                continue;
+            }
+            assert!(repository().join(path).exists(), "{text} links to {path}");
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let pages = pages();
+    let mut expected: BTreeSet<String> = BTreeSet::from(["imgbuild.1".to_owned()]);
+    expected.extend(
+        commands(&[])
+            .iter()
+            .map(|name| format!("imgbuild-{name}.1")),
+    );
+    let store = commands(&["store"]);
+    expected.extend(store.iter().map(|name| format!("imgbuild-store-{name}.1")));
+    let written: BTreeSet<String> = pages.keys().cloned().collect();
+    assert_eq!(written, expected);
+    for (file, page) in &pages {
+        let title = format!(".TH {} 1", file.trim_end_matches(".1"));
+        for part in [
+            title.as_str(),
+            ".SH NAME",
+            ".SH SYNOPSIS",
+            ".SH DESCRIPTION",
+        ] {
+            assert!(page.contains(part), "{file} lacks {part}: {page}");
+        }
+    }
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = must(imgbuild().args(["completions", shell]));
+        for command in commands(&[]) {
+            assert!(script.contains(&command), "{shell} lacks {command}");
+        }
+        assert!(script.contains("recipe"), "{shell} lacks --recipe");
+    }
+}
+
+#[test]
+fn bash_reads_its_completions() {
+    let script = must(imgbuild().args(["completions", "bash"]));
+    let mut bash = Command::new("bash")
+        .args(["-n", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = bash.stdin.take().unwrap();
+    stdin.write_all(script.as_bytes()).unwrap();
+    drop(stdin);
+    let output = bash.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+/// The README's way to renew certificates: another "now", and the node's layer exchanged on the
+/// boot partition while the node is off.
+#[test]
+fn certificates_are_renewed_by_exchanging_a_layer() {
+    let _turn = one_at_a_time();
+    let dir = scratch();
+    let recipe = variant(dir.path(), "vm-1node", "vm-1node", |text| {
+        format!("# A copy.\n{text}")
+    });
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    let mut cluster = Cluster::start(recipe.to_str().unwrap(), &old, &[]);
+    cluster.wait_healthy(&["etcd-0"], 900);
+    cluster.put("etcd-0", "key", "value");
+    let before = served_until(&cluster);
+
+    let mut renewed = imgbuild();
+    renewed.env("SOURCE_DATE_EPOCH", now().to_string());
+    must(renewed.arg("build").arg(&recipe).arg("--out").arg(&new));
+    cluster.command("kill etcd-0");
+    cluster.wait("etcd-0 off", 60, |nodes| nodes["etcd-0"].state == "off");
+    let disk = cluster.disk("etcd-0");
+    let drive = format!("{}@@{}", disk.display(), boot_offset(&disk));
+    let name = |layer: &Path| format!("::layers/{}", layer.file_name().unwrap().display());
+    let gone = own_layer(&old, &dir.path().join("old-boot"));
+    let fresh = own_layer(&new, &dir.path().join("new-boot"));
+    assert_ne!(name(&gone), name(&fresh));
+    must(Command::new("mdel").args(["-i", &drive]).arg(name(&gone)));
+    let mut copy = Command::new("mcopy");
+    must(copy.args(["-i", &drive]).arg(&fresh).arg(name(&fresh)));
+    cluster.command("start etcd-0");
+    cluster.wait_healthy(&["etcd-0"], 900);
+
+    assert_ne!(served_until(&cluster), before);
+    assert_eq!(cluster.get("etcd-0", "key").as_deref(), Some("value"));
+    cluster.wait_clean(&["etcd-0"], 300);
+    cluster.quit();
+}
+
+/// The layer of the one node of a build.
+fn own_layer(out: &Path, scratch: &Path) -> PathBuf {
+    extract_boot(&out.join("etcd-0.img"), scratch);
+    let layers = fs_err::read_dir(scratch.join("layers")).unwrap();
+    layers
+        .map(|entry| entry.unwrap().path())
+        .find(|path| name_starts(path, "20-etcd-0-"))
+        .unwrap()
+}
+
+fn name_starts(path: &Path, with: &str) -> bool {
+    path.file_name()
+        .unwrap()
+        .to_string_lossy()
+        .starts_with(with)
+}
+
+/// The end of the certificate's validity that the member shows, as openssl puts it.
+#[track_caller]
+fn served_until(cluster: &Cluster) -> String {
+    let endpoint = cluster.node("etcd-0").endpoint;
+    let address = endpoint.trim_start_matches("https://");
+    let script = format!(
+        "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -enddate"
+    );
+    let said = must(Command::new("sh").args(["-c", &script]));
+    assert!(said.starts_with("notAfter="), "{said}");
+    said
+}

@@ -1,0 +1,132 @@
+//! `imgbuild lock` believes only what is signed, fresh and whole; etcd's upstream release is
+//! used where it can be had, and its absence is explained where it cannot.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
+
+mod support;
+
+use support::archive::{Archive, now};
+use support::inputs::{
+    assert_nothing_written, assert_says, cloned_store, files_below, isolate, isolated_build,
+    recipe_copy, reference, scratch_beside_store, sums,
+};
+use support::server::{Manner, Server};
+use support::upstream::{lock, release_recipe, release_site};
+use support::{imgbuild, must, must_fail, scratch, shared_store};
+
+#[test]
+fn only_a_fresh_and_untouched_release_is_locked() {
+    reference();
+    let dir = scratch();
+    let recipe = recipe_copy(dir.path(), "vm-1node");
+    let file = recipe.with_extension("lock");
+    let before = fs_err::read(&file).unwrap();
+    let archive = Archive::of_lock(&dir.path().join("archive"), &file, "amd64");
+    must(&mut lock(&recipe, &archive, &[]));
+
+    let inrelease = archive.suite("trixie-security").join("InRelease");
+    let good = fs_err::read_to_string(&inrelease).unwrap();
+    let refused = |says: &[&str]| {
+        fs_err::write(&file, &before).unwrap();
+        let error = must_fail(&mut lock(&recipe, &archive, &[]), 6);
+        assert_says(&error, says);
+        assert_eq!(fs_err::read(&file).unwrap(), before, "the lock was touched");
+    };
+    fs_err::write(
+        &inrelease,
+        good.replacen("Components: main", "Components: Main", 1),
+    )
+    .unwrap();
+    refused(&["trixie-security", "no valid signature by a trusted key"]);
+    fs_err::write(&inrelease, "Suite: trixie-security\n").unwrap();
+    refused(&["trixie-security", "not a clear-signed InRelease"]);
+    fs_err::copy(
+        archive.suite("trixie-updates").join("InRelease"),
+        &inrelease,
+    )
+    .unwrap();
+    refused(&["trixie-security", "trixie-updates"]);
+    archive.sign(now() - 9000, now() - 60);
+    refused(&["valid until", "stale"]);
+    archive.sign_as_stranger();
+    refused(&["no valid signature by a trusted key"]);
+    archive.sign(now() - 3600, now() + 3600);
+    let index = archive
+        .suite("trixie")
+        .join("main/binary-amd64/Packages.xz");
+    let packages = fs_err::read(&index).unwrap();
+    let mut spoilt = packages.clone();
+    spoilt[packages.len() / 2] ^= 1;
+    fs_err::write(&index, spoilt).unwrap();
+    refused(&["index of trixie", "wrong bytes"]);
+    // Debian's own keys did not sign this archive.
+    fs_err::write(&index, packages).unwrap();
+    let mut own = imgbuild();
+    own.arg("lock").arg(&recipe);
+    isolate(&mut own, &shared_store(), Some(&archive.mirror()));
+    assert_says(
+        &must_fail(&mut own, 6),
+        &["no valid signature by a trusted key"],
+    );
+    must(&mut lock(&recipe, &archive, &[]));
+}
+
+#[test]
+fn upstreams_release_is_used_and_its_absence_explained() {
+    reference();
+    let dir = scratch_beside_store();
+    let recipe = release_recipe(dir.path());
+    let file = recipe.with_extension("lock");
+    let archive = Archive::of_lock(&dir.path().join("archive"), &file, "amd64");
+    fs_err::remove_file(&file).unwrap();
+
+    // Upstream cannot be reached: the error names the other two sources, no lock is written.
+    let nowhere = ["--etcd-mirror", "http://127.0.0.1:1"];
+    let error = must_fail(&mut lock(&recipe, &archive, &nowhere), 5);
+    assert_says(&error, &["etcd", "\"build\"", "\"debian\"", "127.0.0.1:1"]);
+    assert!(!file.exists());
+
+    let upstream = release_site(&dir.path().join("upstream"));
+    let server = Server::start(&upstream);
+    let there = ["--etcd-mirror", &server.url("")];
+    must(&mut lock(&recipe, &archive, &there));
+
+    let out = dir.path().join("out");
+    let store = dir.path().join("store");
+    cloned_store(&store, |what| what.starts_with("etcd"));
+    let mirror = archive.mirror();
+    let build = |options: &[&str]| {
+        let mut command = isolated_build(&recipe, &out, &store, Some(&mirror));
+        command.args(options);
+        command
+    };
+    let error = must_fail(&mut build(&nowhere), 5);
+    assert_says(&error, &["etcd", "\"build\"", "\"debian\""]);
+    assert_nothing_written(&out);
+
+    let path = files_below(&upstream)
+        .into_iter()
+        .find(|file| file.to_string_lossy().ends_with("amd64.tar.gz"))
+        .unwrap();
+    let path = path.strip_prefix(&upstream).unwrap().to_str().unwrap();
+    server.always(path, Manner::Other(b"not an archive".to_vec()));
+    let error = must_fail(&mut build(&there), 6);
+    assert_says(&error, &["etcd-v", "linux-amd64.tar.gz"]);
+    assert_nothing_written(&out);
+
+    server.behave();
+    must(&mut build(&there));
+    sums(&out);
+    let layer = support::extract_layer(&out, "10-etcd", &dir.path().join("look"));
+    let listing = support::tool("unsquashfs", &["-lln", layer.to_str().unwrap()]);
+    for program in ["etcd", "etcdctl", "etcdutl"] {
+        assert!(
+            listing
+                .lines()
+                .any(|line| line.ends_with(&format!("/{program}"))),
+            "{listing}"
+        );
+    }
+}
