@@ -328,8 +328,10 @@ fn directories_are_mirrors_and_offline_is_kept() {
 #[test]
 fn every_missing_item_is_named_and_the_others_are_kept() {
     let server = Server::start([("/fox", vec![Reply::Whole(BODY)])]);
+    // Each with a digest of its own: what is kept of the fox must not serve for another.
     let missing = |what: &str| Item {
         what: what.to_owned(),
+        digest: Digest::of(what.as_bytes()),
         ..item(vec![server.at(what)])
     };
     let kept = Arc::new(Files::default());
