@@ -3,18 +3,18 @@
 //! Each reader first reads all its keys and only then gives up if one is missing, so that one
 //! run names every mistake. What needs several sections is checked where they meet.
 
+mod access;
 mod etcd;
 mod image;
 mod nodes;
+mod paths;
+mod pki;
 
-use crate::checker::{Checker, Found, Reported, Table, mistake, parse};
+use crate::checker::{Checker, Reported, Table, mistake, parse};
 use crate::error::RecipeErrors;
-use crate::forms::AbsolutePath;
-use crate::resolved::{
-    Access, Cluster, Console, EtcdSource, Pki, PkiLayout, Recipe, Ssh, Warning, majority,
-};
-use crate::values::{SshKey, Token};
-use imgbuild_base::{Arch, ByteSize, ClusterName, TreePath};
+use crate::resolved::{Cluster, Console, EtcdSource, Recipe, Warning, majority};
+use crate::values::Token;
+use imgbuild_base::{Arch, ByteSize, ClusterName};
 
 /// Reads and checks a recipe. `file_name` is what errors call the file.
 ///
@@ -52,7 +52,7 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
     let pki = pki_table
         .as_ref()
         .map_err(|&reported| reported)
-        .and_then(read_pki);
+        .and_then(pki::read);
     let sans = pki_table.and_then(|table| table.texts("extra_sans"));
     let network_table = root.table("network");
     let subnet = network_table
@@ -60,7 +60,7 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
         .map_err(|&reported| reported)
         .and_then(nodes::read_subnet);
     let network = network_table.and_then(|table| nodes::read_network(&table, subnet.as_ref().ok()));
-    let access = root.table("access").and_then(|table| read_access(&table));
+    let access = root.table("access").and_then(|table| access::read(&table));
     let nodes = root.tables("node").and_then(|tables| {
         let shared = nodes::Shared {
             subnet: subnet.as_ref().ok(),
@@ -103,89 +103,6 @@ fn read_cluster(table: &Table<'_>) -> Result<Cluster, Reported> {
 
 fn refuse(table: &Table<'_>, message: &str) -> Reported {
     table.checker().report(mistake(table.span(), message))
-}
-
-fn read_pki(table: &Table<'_>) -> Result<Pki, Reported> {
-    let layout = table.choice("layout", &["kubeadm", "shared"], |word| word);
-    let dir = table.given_text::<AbsolutePath>("dir");
-    let leaf = table.number("leaf_days");
-    let ca = table.number("ca_days");
-    let generation = table.number("generation");
-
-    if let (Ok(leaf), Ok(ca)) = (&leaf, &ca) {
-        let (leaf, ca): (&Found<u32>, &Found<u32>) = (leaf, ca);
-        if leaf.value > ca.value {
-            let message = format!(
-                "`pki.leaf_days`: a certificate cannot outlive its CA: {} days are more than the \
-                 CA's {}",
-                leaf.value, ca.value
-            );
-            let found = if leaf.written { leaf } else { ca };
-            table.checker().report(
-                mistake(found.span.clone(), message)
-                    .label("leaf_days > ca_days")
-                    .help("lower leaf_days or raise ca_days"),
-            );
-        }
-    }
-    let dir = dir.and_then(|dir| {
-        dir.map(|dir| persistent_path(table, "dir", &dir))
-            .transpose()
-    });
-    let layout = layout?.value;
-    let dir = match dir? {
-        Some(dir) => dir,
-        None if layout == "shared" => fixed(table, "/etc/etcd")?,
-        None => fixed(table, "/etc/kubernetes/pki")?,
-    };
-    Ok(Pki {
-        layout: match layout {
-            "shared" => PkiLayout::Shared { dir },
-            _ => PkiLayout::Kubeadm { dir },
-        },
-        leaf_days: leaf?.value,
-        ca_days: ca?.value,
-        generation: generation?.value,
-    })
-}
-
-/// A path that the builder itself chose.
-fn fixed(table: &Table<'_>, path: &str) -> Result<TreePath, Reported> {
-    TreePath::new(path).map_err(|why| refuse(table, &why.to_string()))
-}
-
-/// A path whose files come from a layer: not where another file system is mounted over it.
-fn persistent_path(
-    table: &Table<'_>,
-    key: &str,
-    found: &Found<AbsolutePath>,
-) -> Result<TreePath, Reported> {
-    const HIDDEN: [&str; 7] = ["var", "run", "tmp", "proc", "sys", "dev", "boot"];
-    let path = found.value.tree_path();
-    match HIDDEN.iter().find(|dir| path.is_within(dir)) {
-        None => Ok(path.clone()),
-        Some(dir) => {
-            let message = format!(
-                "`{}` cannot be below /{dir}: on a running node another file system is mounted there",
-                table.path(key)
-            );
-            Err(table.checker().report(
-                mistake(found.span.clone(), message)
-                    .label(format!("below /{dir}"))
-                    .help("choose a directory below /etc, /usr or /opt"),
-            ))
-        }
-    }
-}
-
-fn read_access(table: &Table<'_>) -> Result<Access, Reported> {
-    let keys = table.texts::<SshKey>("ssh_keys");
-    let console = table.choice("console", &[Console::Log, Console::Shell], Console::as_str);
-    let keys: Vec<SshKey> = keys?.into_iter().map(|key| key.value).collect();
-    Ok(Access {
-        ssh: (!keys.is_empty()).then_some(Ssh { keys }),
-        console: console?.value,
-    })
 }
 
 fn warnings(recipe: &Recipe) -> Vec<Warning> {

@@ -1,6 +1,7 @@
 //! `[etcd]` and `[node.etcd]`.
 
-use super::{default_source, fixed, persistent_path};
+use super::default_source;
+use super::paths::{fixed, persistent_path};
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::forms::{AbsolutePath, Listen};
 use crate::resolved::{Board, ConfigStyle, Etcd, EtcdSource, LogLevel, Tuning};

@@ -1,0 +1,92 @@
+//! `[image]`.
+
+use super::super::Absent::{Default, Depends, Mistake};
+use super::super::forms::{DISK, MIRROR, PACKAGE, SIZE};
+use super::super::{Section, Shape, choice, key};
+
+/// `[image]`
+pub static IMAGE: Section = Section {
+    name: "image",
+    doc: "What the images are made of.",
+    keys: &[
+        key(
+            "board",
+            Shape::Choice(&[
+                choice("vm", "a virtual machine: UEFI, GPT; amd64 or arm64"),
+                choice(
+                    "raspberry-pi",
+                    "a Raspberry Pi: SD card with MBR; armhf (Pi 2, 3, Zero 2 W) or arm64 \
+                     (Pi 3, 4, Zero 2 W, CM4)",
+                ),
+            ]),
+            Mistake,
+            "The kind of machine.",
+        )
+        .aka(&["machine", "platform", "target"]),
+        key(
+            "arch",
+            Shape::Choice(&[
+                choice("amd64", "64-bit x86"),
+                choice("arm64", "64-bit ARM"),
+                choice("armhf", "32-bit ARM, ARMv7 and up"),
+            ]),
+            Depends("amd64 for `vm`, arm64 for `raspberry-pi`"),
+            "The machine's architecture, by Debian's name.",
+        )
+        .aka(&["architecture", "cpu"]),
+        key(
+            "suite",
+            Shape::Choice(&[choice("trixie", "Debian 13")]),
+            Default("\"trixie\""),
+            "Debian's suite.",
+        )
+        .aka(&["release", "distribution", "codename"]),
+        key(
+            "components",
+            Shape::List(&Shape::Choice(&[
+                choice("main", "Debian itself"),
+                choice("contrib", "free, but needs what is not"),
+                choice("non-free", "not free"),
+                choice("non-free-firmware", "firmware that is not free"),
+            ])),
+            Depends("main; on `raspberry-pi` non-free-firmware too, which holds its firmware"),
+            "Components of Debian's archive to take packages from.",
+        ),
+        key(
+            "packages",
+            Shape::List(&Shape::Text(&PACKAGE)),
+            Default("[]"),
+            "Further Debian packages for every node, with what they depend on.",
+        ),
+        key(
+            "mirrors",
+            Shape::List(&Shape::Text(&MIRROR)),
+            Default("[]"),
+            "Debian mirrors to try first. Any mirror will do: only hashes are trusted.",
+        )
+        .aka(&["mirror"]),
+        key(
+            "size",
+            Shape::Text(&DISK),
+            Depends("384M for `vm`, fit for `raspberry-pi`"),
+            "Size of the image file in whole MiB. What the boot partition leaves becomes the \
+             state partition on first boot, which also fills any space the medium has beyond \
+             the image: enlarge a VM's disk before its first start to give etcd more room. \
+             `fit`: only the boot partition, for cards.",
+        )
+        .aka(&["disk_size", "disk"]),
+        key(
+            "boot_reserve",
+            Shape::Text(&SIZE),
+            Default("\"64M\""),
+            "Room left free on the boot partition for newer layers, in whole MiB.",
+        ),
+        key(
+            "zstd_level",
+            Shape::Integer { min: 1, max: 22 },
+            Default("9"),
+            "How hard layers are compressed. Above 9 takes far longer for hardly less.",
+        )
+        .aka(&["compression", "compression_level"]),
+    ],
+};

@@ -1,0 +1,48 @@
+//! `[[node]]`.
+
+use super::super::Absent::{Default, Depends, Mistake};
+use super::super::forms::{HOST, IP, SAN};
+use super::super::{Section, Shape, key};
+use super::etcd::NODE_ETCD;
+use super::network::NODE_NETWORK;
+
+/// `[[node]]`
+pub static NODE: Section = Section {
+    name: "node",
+    doc: "A node. What its own sections leave out is as in the cluster's.",
+    keys: &[
+        key(
+            "name",
+            Shape::Text(&HOST),
+            Mistake,
+            "Host name and etcd member name.",
+        )
+        .aka(&["hostname", "host"]),
+        key(
+            "address",
+            Shape::Text(&IP),
+            Mistake,
+            "Its address, in the network's subnet.",
+        )
+        .aka(&["ip", "addr"]),
+        key(
+            "extra_sans",
+            Shape::List(&Shape::Text(&SAN)),
+            Default("[]"),
+            "Further names of this node's certificates.",
+        )
+        .aka(&["sans", "san", "alt_names"]),
+        key(
+            "network",
+            Shape::Table(&NODE_NETWORK),
+            Depends("as `[network]`"),
+            "This node's network, where it differs.",
+        ),
+        key(
+            "etcd",
+            Shape::Table(&NODE_ETCD),
+            Depends("as `[etcd]`"),
+            "etcd's tuning on this node, where it differs.",
+        ),
+    ],
+};

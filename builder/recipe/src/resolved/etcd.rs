@@ -1,0 +1,144 @@
+//! What etcd is, where it comes from, and its tuning.
+
+use crate::values::{AutoCompaction, EtcdVersion};
+use imgbuild_base::{ByteSize, TreePath};
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// What etcd is and how it runs, the same on every node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Etcd {
+    /// Where the binaries come from.
+    pub source: EtcdSource,
+    /// The directory of etcd, etcdctl and etcdutl.
+    pub bin_dir: TreePath,
+    /// The data directory; on the state partition, below /var.
+    pub data_dir: TreePath,
+    /// How the unit gets its configuration.
+    pub config: ConfigStyle,
+    /// Also listen for clients on `http://127.0.0.1:2379`, without TLS.
+    pub plain_local_listener: bool,
+}
+
+impl Etcd {
+    /// The version the recipe asks for; `None` where Debian decides it.
+    #[must_use]
+    pub const fn version(&self) -> Option<EtcdVersion> {
+        match self.source {
+            EtcdSource::Release { version } | EtcdSource::Build { version } => Some(version),
+            EtcdSource::Debian => None,
+        }
+    }
+}
+
+/// Where etcd's binaries come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "from")]
+pub enum EtcdSource {
+    /// Upstream's release archive; never on armhf, for which there is none.
+    Release {
+        /// Which.
+        version: EtcdVersion,
+    },
+    /// Cross-compiled from the Go modules of a release.
+    Build {
+        /// Which.
+        version: EtcdVersion,
+    },
+    /// Debian's etcd-server and etcd-client packages.
+    Debian,
+}
+
+impl EtcdSource {
+    pub(crate) const RELEASE: &'static str = "release";
+    pub(crate) const BUILD: &'static str = "build";
+    pub(crate) const DEBIAN: &'static str = "debian";
+    pub(crate) const NAMES: [&'static str; 3] = [Self::RELEASE, Self::BUILD, Self::DEBIAN];
+
+    /// The name as recipes write it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Release { .. } => Self::RELEASE,
+            Self::Build { .. } => Self::BUILD,
+            Self::Debian => Self::DEBIAN,
+        }
+    }
+}
+
+/// How the etcd unit gets its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigStyle {
+    /// A YAML file, `/etc/etcd/etcd.conf.yml`, through `--config-file`.
+    File,
+    /// `ETCD_*` variables in `/etc/etcd/etcd.conf`, through `EnvironmentFile=`.
+    Environment,
+    /// Flags in the unit itself.
+    Flags,
+}
+
+impl ConfigStyle {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::File, Self::Environment, Self::Flags];
+
+    /// The name as recipes write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Environment => "environment",
+            Self::Flags => "flags",
+        }
+    }
+}
+
+/// etcd's tuning on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tuning {
+    /// Milliseconds between a leader's heartbeats.
+    pub heartbeat_ms: u32,
+    /// Milliseconds without one after which a follower stands for election: at least five
+    /// heartbeats and at most 50,000 (etcd refuses to start otherwise).
+    pub election_ms: u32,
+    /// Committed transactions between snapshots to disk.
+    pub snapshot_count: u64,
+    /// Size of the database at which etcd stops accepting writes.
+    pub quota: ByteSize,
+    /// When old revisions are forgotten.
+    pub auto_compaction: AutoCompaction,
+    /// etcd's `log-level`.
+    pub log_level: LogLevel,
+    /// Where metrics and health are served over plain HTTP, if at all.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// etcd's `log-level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// What happens.
+    Info,
+    /// What is odd.
+    Warn,
+    /// What fails.
+    Error,
+}
+
+impl LogLevel {
+    /// Every level.
+    pub const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
+
+    /// The name as etcd takes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
