@@ -41,6 +41,11 @@ impl Built {
         BUILT.get_or_init(|| Self::of("pi-2node"))
     }
 
+    fn pi64() -> &'static Self {
+        static BUILT: OnceLock<Built> = OnceLock::new();
+        BUILT.get_or_init(|| Self::of("pi-3node"))
+    }
+
     fn images(&self) -> Vec<PathBuf> {
         let mut images = files_below(&self.out);
         images.retain(|file| file.extension().is_some_and(|end| end == "img"));
@@ -92,11 +97,13 @@ fn partition_tables() {
     assert_eq!(guids.len(), 3, "every disk has a GUID of its own");
     let pi = Built::pi().images();
     assert_eq!(pi.len(), 2);
-    for image in &pi {
+    let pi64 = Built::pi64().images();
+    assert_eq!(pi64.len(), 3);
+    for image in pi.iter().chain(&pi64) {
         let table = tool("sfdisk", &["--dump", text(image)]);
         assert_has(&table, &["label: dos", "type=c", "bootable"]);
     }
-    for image in vm.iter().chain(&pi) {
+    for image in vm.iter().chain(&pi).chain(&pi64) {
         // It says what is wrong on either stream.
         let verdict = tool("sh", &["-c", "sfdisk --verify \"$0\" 2>&1", text(image)]);
         assert_has(&verdict, &["No errors detected"]);
@@ -117,7 +124,7 @@ fn partition_tables() {
 
 #[test]
 fn boot_volumes() {
-    for built in [Built::vm(), Built::pi()] {
+    for built in [Built::vm(), Built::pi(), Built::pi64()] {
         for image in built.images() {
             let dir = scratch();
             let volume = dir.path().join("volume");
@@ -158,7 +165,7 @@ fn boot_volumes() {
 
 #[test]
 fn layers() {
-    for built in [Built::vm(), Built::pi()] {
+    for built in [Built::vm(), Built::pi(), Built::pi64()] {
         for begins in ["00-base-", "10-etcd-", "20-"] {
             let layer = built.layer(begins);
             let info = tool("unsquashfs", &["-s", text(&layer)]);
@@ -193,7 +200,11 @@ fn layers() {
 
 #[test]
 fn programs_are_for_their_machine() {
-    for (built, machine) in [(Built::vm(), "x86-64"), (Built::pi(), "ARM, EABI5")] {
+    for (built, machine) in [
+        (Built::vm(), "x86-64"),
+        (Built::pi(), "ARM, EABI5"),
+        (Built::pi64(), "ARM aarch64"),
+    ] {
         let dir = scratch();
         let to = dir.path().join("etcd");
         let mut unpack = Command::new("unsquashfs");
@@ -258,25 +269,52 @@ fn a_unified_kernel_image_is_one() {
 
 #[test]
 fn a_raspberry_pi_finds_what_it_starts_from() {
-    let boot = &Built::pi().boot;
-    let config = fs_err::read_to_string(boot.join("config.txt")).unwrap();
-    assert_has(
-        &config,
-        &["kernel=vmlinuz", "initramfs initrd.img followkernel"],
-    );
-    for file in ["bootcode.bin", "start.elf", "fixup.dat", "cmdline.txt"] {
-        assert!(boot.join(file).exists(), "no {file}");
-    }
-    let kernel = tool("file", &["--brief", text(&boot.join("vmlinuz"))]);
-    assert_has(&kernel, &["Linux kernel ARM boot executable zImage"]);
-    for model in ["bcm2836-rpi-2-b", "bcm2837-rpi-3-b", "bcm2837-rpi-zero-2-w"] {
-        let tree = boot.join(format!("{model}.dtb"));
+    let pis: [(&Built, &str, &[&str], &[&str]); 2] = [
+        (
+            Built::pi(),
+            "Linux kernel ARM boot executable zImage",
+            &["bootcode.bin", "start.elf", "fixup.dat"],
+            &["bcm2836-rpi-2-b", "bcm2837-rpi-3-b", "bcm2837-rpi-zero-2-w"],
+        ),
+        (
+            Built::pi64(),
+            "Linux kernel ARM64 boot executable Image",
+            &[
+                "bootcode.bin",
+                "start.elf",
+                "fixup.dat",
+                "start4.elf",
+                "fixup4.dat",
+            ],
+            &[
+                "bcm2837-rpi-3-b",
+                "bcm2837-rpi-zero-2-w",
+                "bcm2711-rpi-4-b",
+                "bcm2711-rpi-cm4-io",
+            ],
+        ),
+    ];
+    for (built, kind_of_kernel, firmware, models) in pis {
+        let boot = &built.boot;
+        let config = fs_err::read_to_string(boot.join("config.txt")).unwrap();
         assert_has(
-            &tool("file", &["--brief", text(&tree)]),
-            &["Device Tree Blob"],
+            &config,
+            &["kernel=vmlinuz", "initramfs initrd.img followkernel"],
         );
+        for file in firmware.iter().chain(&["cmdline.txt"]) {
+            assert!(boot.join(file).exists(), "no {file}");
+        }
+        let kernel = tool("file", &["--brief", text(&boot.join("vmlinuz"))]);
+        assert_has(&kernel, &[kind_of_kernel]);
+        for model in models {
+            let tree = boot.join(format!("{model}.dtb"));
+            assert_has(
+                &tool("file", &["--brief", text(&tree)]),
+                &["Device Tree Blob"],
+            );
+        }
+        initramfs(&boot.join("initrd.img"));
     }
-    initramfs(&boot.join("initrd.img"));
 }
 
 /// Writes files of a layer out, as unsquashfs reads them.

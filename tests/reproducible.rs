@@ -183,15 +183,16 @@ fn programs(store: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// For a machine of another architecture: the compiler's output is the same too.
 #[test]
 fn everything_built_by_a_stranger_is_the_same_compiler_output_included() {
-    let (_dir, own) = own_build("vm-3node");
-    let stranger = Stranger::new("vm-3node", store_with_bundles);
+    let (_dir, own) = own_build("pi-2node");
+    let stranger = Stranger::new("pi-2node", store_with_bundles);
     let before = host();
     must(&mut stranger.build(&[]));
     assert_eq!(host(), before, "the build changed the host");
     let (ours, theirs) = (content(&own), content(&stranger.out));
-    assert!(ours.len() >= 3 + 2 + 5, "{ours:?}");
+    assert!(ours.len() >= 2 + 2 + 5, "{ours:?}");
     assert_eq!(ours, theirs);
     let (ours, theirs) = (programs(&shared_store()), programs(&stranger.store));
     assert_eq!(theirs.len(), 1, "compiled in their own store");
@@ -205,9 +206,9 @@ fn everything_built_by_a_stranger_is_the_same_compiler_output_included() {
 }
 
 #[test]
-fn a_raspberry_pis_images_are_the_same_too() {
-    let (_dir, own) = own_build("pi-2node");
-    let stranger = Stranger::new("pi-2node", |store, _| store_with_etcd(store));
+fn a_virtual_machines_images_are_the_same_too() {
+    let (_dir, own) = own_build("vm-3node");
+    let stranger = Stranger::new("vm-3node", |store, _| store_with_etcd(store));
     must(&mut stranger.build(&[]));
     assert_eq!(content(&own), content(&stranger.out));
 }

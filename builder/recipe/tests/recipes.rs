@@ -7,7 +7,7 @@ use imgbuild_recipe::resolved::{
     Addressing, Board, Component, Console, DiskSize, EtcdSource, PkiLayout, Warning,
 };
 use imgbuild_recipe::values::{AutoCompaction, San};
-use imgbuild_recipe::{LockInputs, Origin, Recipe, builtin, find, list, load, reference, schema};
+use imgbuild_recipe::{LockInputs, Origin, Recipe, builtin, find, list, load, reference};
 use proptest::prelude::*;
 use std::num::NonZeroU64;
 
@@ -299,79 +299,6 @@ fn a_recipe_is_found_by_path_by_name_and_in_the_program() {
 #[test]
 fn the_reference_names_every_key() {
     insta::assert_snapshot!(reference());
-}
-
-/// A small judge for the keywords that the schema uses, so that the schema is tested against
-/// the shipped recipes (patterns are left to editors).
-fn accepts(schema: &serde_json::Value, value: &serde_json::Value) -> Result<(), String> {
-    let wrong = || Err(format!("{value} does not fit {schema}"));
-    if let Some(words) = schema["enum"].as_array() {
-        return if words.contains(value) {
-            Ok(())
-        } else {
-            wrong()
-        };
-    }
-    match schema["type"].as_str().unwrap() {
-        "object" => {
-            let Some(map) = value.as_object() else {
-                return wrong();
-            };
-            for name in schema["required"].as_array().unwrap() {
-                if !map.contains_key(name.as_str().unwrap()) {
-                    return Err(format!("{name} is missing"));
-                }
-            }
-            for (name, inner) in map {
-                let Some(schema) = schema["properties"].get(name) else {
-                    return Err(format!("{name} is unknown"));
-                };
-                accepts(schema, inner)?;
-            }
-            Ok(())
-        }
-        "array" => match value.as_array() {
-            Some(items) => items
-                .iter()
-                .try_for_each(|item| accepts(&schema["items"], item)),
-            None => wrong(),
-        },
-        "string" if value.is_string() => Ok(()),
-        "boolean" if value.is_boolean() => Ok(()),
-        "integer" => match value.as_u64() {
-            Some(number)
-                if (schema["minimum"].as_u64().unwrap()..=schema["maximum"].as_u64().unwrap())
-                    .contains(&number) =>
-            {
-                Ok(())
-            }
-            _ => wrong(),
-        },
-        _ => wrong(),
-    }
-}
-
-#[test]
-fn the_schema_accepts_what_is_shipped_and_refuses_mistakes() {
-    let schema = schema();
-    for recipe in &builtin::ALL {
-        let table: toml::Table = recipe.text.parse().unwrap();
-        let value = serde_json::to_value(&table).unwrap();
-        accepts(&schema, &value).unwrap();
-
-        let mut unknown = value.clone();
-        unknown["image"]["colour"] = "red".into();
-        assert_eq!(accepts(&schema, &unknown).unwrap_err(), "colour is unknown");
-        let mut word = value.clone();
-        word["image"]["board"] = "abacus".into();
-        assert!(accepts(&schema, &word).is_err());
-        let mut missing = value.clone();
-        missing["cluster"].as_object_mut().unwrap().remove("name");
-        assert_eq!(
-            accepts(&schema, &missing).unwrap_err(),
-            "\"name\" is missing"
-        );
-    }
 }
 
 proptest! {
