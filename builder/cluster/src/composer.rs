@@ -96,7 +96,7 @@ impl<'a> Composer<'a> {
     pub fn node(&self, node: &Node) -> Result<Tree, ComposeError> {
         let files = layout::files(&self.recipe.pki.layout)?;
         let settings = config::settings(self.recipe, node, &files)?;
-        let rendered = config::render(self.recipe.etcd.config, &settings);
+        let rendered = config::render(&self.recipe.etcd, &settings)?;
         let mut layer = Layer::new(self.epoch);
         identity::add(&mut layer, self.recipe, node, self.secret)?;
         network::add(&mut layer, self.recipe, node)?;
@@ -105,13 +105,15 @@ impl<'a> Composer<'a> {
         layer.text("etc/systemd/system/etcd.service", text)?;
         layer.enable("etcd.service", "/etc/systemd/system")?;
         if let Some((path, text)) = rendered.file {
-            layer.text(path, text)?;
+            layer.text(&path, text)?;
         }
-        let data = &self.recipe.etcd.data_dir;
-        if !data.is_within("var/lib") {
-            // StateDirectory= reaches only below /var/lib.
-            let line = format!("d {} 0700 etcd etcd\n", data.absolute());
-            layer.text("etc/tmpfiles.d/etcd.conf", line)?;
+        // StateDirectory= reaches only below /var/lib.
+        let made: String = unit::directories(self.recipe)
+            .filter(|dir| !dir.is_within("var/lib"))
+            .map(|dir| format!("d {} 0700 etcd etcd\n", dir.absolute()))
+            .collect();
+        if !made.is_empty() {
+            layer.text("etc/tmpfiles.d/etcd.conf", made)?;
         }
         let wrapper = etcdctl::wrapper(self.recipe, node, &files)?;
         layer.file(etcdctl::WRAPPER, 0o755, crate::Owner::ROOT, wrapper)?;

@@ -2,17 +2,20 @@
 //!
 //! The settings are collected once, as a list in the order a person would read them, and then
 //! written as `--flags`, as an environment file or as a YAML file: the three always say the
-//! same. Nothing in etcd is secure by default, so authentication by certificate is asked for
-//! on both sides. Only options that 3.5, 3.6 and 3.7 all know are used; `--experimental-*` is
-//! refused by 3.7.
+//! same. The recipe's own options come last, or in the place of a setting of that name. Nothing
+//! in etcd is secure by default, so authentication by certificate is asked for on both sides.
+//! What is set without being asked for is known to 3.5, 3.6 and 3.7.
 
 use crate::ComposeError;
 use crate::layer::plain;
 use crate::layout::Files;
+use crate::quote;
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::{ConfigStyle, Node};
-use imgbuild_recipe::values::AutoCompaction;
+use imgbuild_recipe::etcd_options::{self, Kind, OptionValue, Place};
+use imgbuild_recipe::resolved::{ConfigStyle, Etcd, Node};
+use imgbuild_recipe::values::{AdvertisedUrl, AutoCompaction, ListenAddress};
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// The port clients use (IANA: etcd-client).
 pub const CLIENT_PORT: u16 = 2379;
@@ -26,8 +29,45 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Number(u64),
-    /// Yes.
-    Yes,
+    /// A switch.
+    Flag(bool),
+    /// A length of time.
+    Duration {
+        /// As Go writes it: `300ms`.
+        text: String,
+        /// The same, in nanoseconds.
+        nanoseconds: u64,
+    },
+    /// Several texts.
+    List(Vec<String>),
+}
+
+impl From<&OptionValue> for Value {
+    fn from(value: &OptionValue) -> Self {
+        match value {
+            OptionValue::Flag(flag) => Self::Flag(*flag),
+            OptionValue::Number(number) => Self::Number(*number),
+            OptionValue::Text(text) => Self::Text(text.clone()),
+            OptionValue::Duration { text, nanoseconds } => Self::Duration {
+                text: text.clone(),
+                nanoseconds: *nanoseconds,
+            },
+            OptionValue::List(texts) => Self::List(texts.clone()),
+        }
+    }
+}
+
+impl Value {
+    /// As a flag or a variable has it.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Duration { text, .. } => text.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::List(texts) => texts.join(","),
+        }
+    }
 }
 
 /// One setting under the name of its flag, without dashes.
@@ -54,19 +94,12 @@ pub fn settings(recipe: &Recipe, node: &Node, files: &Files) -> Result<Vec<Setti
     };
     let yes = |name| Setting {
         name,
-        value: Value::Yes,
+        value: Value::Flag(true),
     };
-    let scheme = if recipe.etcd.plain_local_listener {
-        "http"
-    } else {
-        "https"
-    };
-    let client = node.https(CLIENT_PORT);
-    let peer = node.https(PEER_PORT);
     let members: Vec<String> = recipe
         .nodes
         .iter()
-        .map(|node| format!("{}={}", node.name, node.https(PEER_PORT)))
+        .flat_map(|node| peer_urls(node).map(move |url| format!("{}={url}", node.name)))
         .collect();
     let tuning = &node.tuning;
     let mut settings = vec![
@@ -75,13 +108,10 @@ pub fn settings(recipe: &Recipe, node: &Node, files: &Files) -> Result<Vec<Setti
             "data-dir",
             &plain(&recipe.etcd.data_dir, "the data directory")?,
         ),
-        text("listen-peer-urls", &peer),
-        text(
-            "listen-client-urls",
-            &format!("{client},{scheme}://127.0.0.1:{CLIENT_PORT}"),
-        ),
-        text("initial-advertise-peer-urls", &peer),
-        text("advertise-client-urls", &client),
+        text("listen-peer-urls", &peer_listeners(node)),
+        text("listen-client-urls", &client_listeners(recipe, node)),
+        text("initial-advertise-peer-urls", &join(peer_urls(node))),
+        text("advertise-client-urls", &join(client_urls(node))),
         text("initial-cluster", &members.join(",")),
         text("initial-cluster-token", recipe.cluster.token.as_str()),
         text("initial-cluster-state", "new"),
@@ -110,108 +140,187 @@ pub fn settings(recipe: &Recipe, node: &Node, files: &Files) -> Result<Vec<Setti
             text("auto-compaction-retention", &count.to_string()),
         ]),
     }
-    if let Some(metrics) = tuning.metrics {
-        settings.push(text("listen-metrics-urls", &format!("http://{metrics}")));
+    let metrics = tuning.listeners.metrics.iter().map(|at| at.socket());
+    let metrics: Vec<String> = (tuning.metrics.into_iter().chain(metrics))
+        .map(|at| format!("http://{at}"))
+        .collect();
+    if !metrics.is_empty() {
+        settings.push(text("listen-metrics-urls", &metrics.join(",")));
     }
     settings.push(text("log-level", tuning.log_level.as_str()));
+    if let Some(dir) = &recipe.etcd.wal_dir {
+        let dir = plain(dir, "the directory of the write-ahead log")?;
+        settings.push(text("wal-dir", &dir));
+    }
+    for (&name, value) in &tuning.options {
+        let value = Value::from(value);
+        match settings.iter_mut().find(|setting| setting.name == name) {
+            Some(setting) => setting.value = value,
+            None => settings.push(Setting { name, value }),
+        }
+    }
     Ok(settings)
+}
+
+fn join(urls: impl Iterator<Item = String>) -> String {
+    urls.collect::<Vec<_>>().join(",")
+}
+
+/// The URLs that clients of `node` are told to use; at least one.
+pub fn client_urls(node: &Node) -> impl Iterator<Item = String> {
+    urls(&node.advertised.client, node, CLIENT_PORT)
+}
+
+/// The URLs that members are told to use for `node`; at least one.
+pub fn peer_urls(node: &Node) -> impl Iterator<Item = String> {
+    urls(&node.advertised.peer, node, PEER_PORT)
+}
+
+fn urls(told: &[AdvertisedUrl], node: &Node, port: u16) -> impl Iterator<Item = String> {
+    let own = told.is_empty().then(|| node.https(port));
+    told.iter().map(ToString::to_string).chain(own)
+}
+
+fn peer_listeners(node: &Node) -> String {
+    let usual = [("https", SocketAddr::new(node.address, PEER_PORT))];
+    listeners(&usual, &node.tuning.listeners.peer)
+}
+
+fn client_listeners(recipe: &Recipe, node: &Node) -> String {
+    let local = if recipe.etcd.plain_local_listener {
+        "http"
+    } else {
+        "https"
+    };
+    let usual = [
+        ("https", SocketAddr::new(node.address, CLIENT_PORT)),
+        (local, SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT_PORT))),
+    ];
+    listeners(&usual, &node.tuning.listeners.client)
+}
+
+/// The usual listeners, without those that a further one covers, then the further ones.
+fn listeners(usual: &[(&str, SocketAddr)], further: &[ListenAddress]) -> String {
+    let usual = usual
+        .iter()
+        .filter(|(_, at)| !further.iter().any(|further| further.covers(*at)))
+        .map(|(scheme, at)| format!("{scheme}://{at}"));
+    let mut urls: Vec<String> = usual.collect();
+    for url in further.iter().map(|at| format!("https://{at}")) {
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    urls.join(",")
 }
 
 /// Settings as they are written in one style.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     /// The file that holds them: path below the root and text.
-    pub file: Option<(&'static str, String)>,
-    /// What follows the program's name in the unit.
+    pub file: Option<(String, String)>,
+    /// What follows the program's name, each argument as etcd gets it.
     pub arguments: Vec<String>,
     /// The file the unit takes its environment from.
     pub environment_file: Option<String>,
 }
 
-/// Writes `settings` in `style`.
-#[must_use]
-pub fn render(style: ConfigStyle, settings: &[Setting]) -> Rendered {
-    match style {
-        ConfigStyle::File => {
-            let path = "etc/etcd/etcd.conf.yml";
-            Rendered {
-                file: Some((path, yaml(settings))),
-                arguments: vec![format!("--config-file=/{path}")],
+/// Writes `settings` as `etcd` says.
+///
+/// # Errors
+/// [`ComposeError::Path`] when the file's path would need quoting.
+pub fn render(etcd: &Etcd, settings: &[Setting]) -> Result<Rendered, ComposeError> {
+    let (text, path) = match (etcd.config, &etcd.config_path) {
+        (ConfigStyle::Flags, _) | (_, None) => {
+            return Ok(Rendered {
+                file: None,
+                arguments: settings.iter().map(flag).collect(),
                 environment_file: None,
-            }
+            });
         }
-        ConfigStyle::Environment => {
-            let path = "etc/etcd/etcd.conf";
-            Rendered {
-                file: Some((path, environment(settings))),
-                arguments: Vec::new(),
-                environment_file: Some(format!("/{path}")),
-            }
-        }
-        ConfigStyle::Flags => Rendered {
-            file: None,
-            arguments: settings.iter().map(flag).collect(),
-            environment_file: None,
-        },
-    }
+        (ConfigStyle::File, Some(path)) => (yaml(settings), path),
+        (ConfigStyle::Environment, Some(path)) => (environment(settings), path),
+    };
+    let absolute = plain(path, "the file of etcd's configuration")?;
+    let in_environment = etcd.config == ConfigStyle::Environment;
+    Ok(Rendered {
+        file: Some((path.to_string(), text)),
+        arguments: (!in_environment)
+            .then(|| format!("--config-file={absolute}"))
+            .into_iter()
+            .collect(),
+        environment_file: in_environment.then_some(absolute),
+    })
 }
 
 fn flag(setting: &Setting) -> String {
     match &setting.value {
-        Value::Text(text) => format!("--{}={text}", setting.name),
-        Value::Number(number) => format!("--{}={number}", setting.name),
-        Value::Yes => format!("--{}", setting.name),
+        Value::Flag(true) => format!("--{}", setting.name),
+        value => format!("--{}={}", setting.name, value.plain()),
     }
 }
 
-/// `ETCD_*` variables, one a line. No value needs quoting: names, addresses, numbers and plain
-/// paths only.
+/// `ETCD_*` variables, one a line.
 fn environment(settings: &[Setting]) -> String {
     let mut out = String::from("# etcd's settings; see etcd --help for each.\n");
     for setting in settings {
         let name = setting.name.to_ascii_uppercase().replace('-', "_");
+        let value = quote::environment_file(&setting.value.plain());
         // Writing to a string cannot fail.
-        let _ = match &setting.value {
-            Value::Text(text) => writeln!(out, "ETCD_{name}={text}"),
-            Value::Number(number) => writeln!(out, "ETCD_{name}={number}"),
-            Value::Yes => writeln!(out, "ETCD_{name}=true"),
-        };
+        let _ = writeln!(out, "ETCD_{name}={value}");
     }
     out
 }
 
 /// Where the YAML file has a setting: in a section under another name, or as its flag.
 fn place(name: &'static str) -> (Option<&'static str>, &'static str) {
-    const CLIENT: &str = "client-transport-security";
-    const PEER: &str = "peer-transport-security";
-    match name {
-        "cert-file" | "key-file" | "trusted-ca-file" | "client-cert-auth" => (Some(CLIENT), name),
-        "peer-cert-file" => (Some(PEER), "cert-file"),
-        "peer-key-file" => (Some(PEER), "key-file"),
-        "peer-trusted-ca-file" => (Some(PEER), "trusted-ca-file"),
-        "peer-client-cert-auth" => (Some(PEER), "client-cert-auth"),
-        _ => (None, name),
+    match etcd_options::find(name).map(|option| option.place) {
+        Some(Place::In(section, inner)) => (Some(section), inner),
+        Some(Place::Named(other)) => (None, other),
+        Some(Place::Top | Place::Nowhere) | None => (None, name),
     }
 }
 
-/// YAML with every text quoted, so that a member may be called `1e3` or `null`.
+/// YAML with every text quoted, so that a member may be called `1e3` or `null`. A section
+/// stands where its first setting does, and holds all of them.
 fn yaml(settings: &[Setting]) -> String {
     let mut out = String::from("# etcd's settings; see etcd --help for each.\n");
-    let mut section = None;
+    let mut done: Vec<&str> = Vec::new();
     for setting in settings {
         let (within, name) = place(setting.name);
-        if within != section {
-            section = within;
-            if let Some(section) = within {
-                let _ = writeln!(out, "{section}:");
+        let Some(section) = within else {
+            line(&mut out, "", name, setting);
+            continue;
+        };
+        if done.contains(&section) {
+            continue;
+        }
+        done.push(section);
+        let _ = writeln!(out, "{section}:");
+        for setting in settings {
+            let (within, name) = place(setting.name);
+            if within == Some(section) {
+                line(&mut out, "  ", name, setting);
             }
         }
-        let indent = if within.is_some() { "  " } else { "" };
-        let _ = match &setting.value {
-            Value::Text(text) => writeln!(out, "{indent}{name}: \"{text}\""),
-            Value::Number(number) => writeln!(out, "{indent}{name}: {number}"),
-            Value::Yes => writeln!(out, "{indent}{name}: true"),
-        };
     }
     out
+}
+
+/// One setting of the YAML file: lengths of time in nanoseconds, and lists as sequences where
+/// etcd does not split them itself.
+fn line(out: &mut String, indent: &str, name: &str, setting: &Setting) {
+    let sequence = etcd_options::find(setting.name).is_some_and(|known| known.kind == Kind::List);
+    let value = match &setting.value {
+        Value::Text(text) => quote::yaml(text),
+        Value::Number(number) => number.to_string(),
+        Value::Flag(flag) => flag.to_string(),
+        Value::Duration { text, nanoseconds } => format!("{nanoseconds} # {text}"),
+        Value::List(texts) if sequence => {
+            let texts: Vec<String> = texts.iter().map(|text| quote::yaml(text)).collect();
+            format!("[{}]", texts.join(", "))
+        }
+        Value::List(texts) => quote::yaml(&texts.join(",")),
+    };
+    let _ = writeln!(out, "{indent}{name}: {value}");
 }

@@ -27,6 +27,7 @@ mod layer;
 pub mod layout;
 pub mod network;
 pub mod quorum;
+mod quote;
 mod template;
 pub mod unit;
 

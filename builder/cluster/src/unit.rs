@@ -3,8 +3,9 @@
 use crate::ComposeError;
 use crate::config::Rendered;
 use crate::layer::plain;
+use crate::quote;
 use crate::template::{Template, overlay};
-use imgbuild_base::Arch;
+use imgbuild_base::{Arch, TreePath};
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::Node;
 use minijinja::context;
@@ -23,25 +24,46 @@ pub fn unit(recipe: &Recipe, node: &Node, config: &Rendered) -> Result<String, C
     if recipe.image.arch == Arch::Armhf {
         environment.push("Environment=ETCD_UNSUPPORTED_ARCH=arm".to_owned());
     }
+    for (name, value) in &node.tuning.environment {
+        let assignment = quote::unit_assignment(name.as_str(), value.as_str());
+        environment.push(format!("Environment={assignment}"));
+    }
     if let Some(file) = &config.environment_file {
-        environment.push(format!("EnvironmentFile={file}"));
+        environment.push(format!("EnvironmentFile=-{file}"));
     }
     let data = &recipe.etcd.data_dir;
-    if !data.is_within("var") || data.as_str() == "var" {
-        return Err(ComposeError::DataDirectory(data.clone()));
+    let mut states = Vec::new();
+    let mut writable = Vec::new();
+    for dir in directories(recipe) {
+        if !dir.is_within("var") || dir.as_str() == "var" {
+            return Err(ComposeError::DataDirectory(dir.clone()));
+        }
+        let path = plain(dir, "a directory of etcd's data")?;
+        match dir.as_str().strip_prefix("var/lib/") {
+            Some(name) => states.push(name),
+            None => writable.push(path),
+        }
     }
     let program = plain(
         &recipe.etcd.bin_dir.join("etcd")?,
         "the directory of etcd's binaries",
     )?;
     let mut exec = vec![program];
-    exec.extend(config.arguments.iter().cloned());
+    exec.extend(config.arguments.iter().map(|word| quote::unit_word(word)));
     TEMPLATE.render(context! {
         name => node.name.as_str(),
         cluster => recipe.cluster.name.as_str(),
         environment,
         exec => exec.join(" \\\n    "),
         data_dir => plain(data, "the data directory")?,
-        state_directory => data.as_str().strip_prefix("var/lib/"),
+        state_directories => states.join(" "),
+        writable => writable.join(" "),
     })
+}
+
+/// The directories that etcd writes to, none in another.
+pub(crate) fn directories(recipe: &Recipe) -> impl Iterator<Item = &TreePath> {
+    let data = &recipe.etcd.data_dir;
+    let wal = recipe.etcd.wal_dir.as_ref();
+    std::iter::once(data).chain(wal.filter(|dir| !dir.is_within(data.as_str())))
 }

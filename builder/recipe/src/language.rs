@@ -68,8 +68,26 @@ pub enum Shape {
     List(&'static Shape),
     /// A section.
     Table(&'static Section),
-    /// Any number of sections of one kind (`[[name]]`), at least one.
+    /// Sections of one kind (`[[name]]`): at least one, or any number where they may be left
+    /// out.
     Tables(&'static Section),
+    /// A section whose keys are names of the user's own.
+    Map(&'static Map),
+    /// A section whose keys are etcd's own options ([`crate::etcd_options`]).
+    EtcdOptions(&'static Section),
+}
+
+/// A section whose keys are names of the user's own.
+#[derive(Debug)]
+pub struct Map {
+    /// As written in its header, without brackets.
+    pub name: &'static str,
+    /// What it is about, as a sentence.
+    pub doc: &'static str,
+    /// The form of its keys.
+    pub names: &'static Text,
+    /// The form of every value.
+    pub values: &'static Text,
 }
 
 /// A form of string.

@@ -7,6 +7,8 @@
 //!   mistake, each underlined and with a hint (render it with miette);
 //! - [`schema()`] is its JSON Schema, [`reference()`] its documentation.
 //!
+//! [`etcd_options`] are the options of etcd itself that `[etcd.options]` may set.
+//!
 //! [`find()`] and [`list()`] look for recipes by name: files, `recipes/`, [`builtin`]s.
 //! [`LockInputs`] is the part of a recipe that its lock depends on.
 //!
@@ -33,6 +35,7 @@
 pub mod builtin;
 mod checker;
 mod error;
+pub mod etcd_options;
 pub mod find;
 mod forms;
 mod inputs;

@@ -6,12 +6,16 @@
 mod access;
 mod etcd;
 mod image;
+mod listeners;
 mod nodes;
+mod options;
 mod paths;
 mod pki;
+mod tuning;
 
 use crate::checker::{Checker, Reported, Table, mistake, parse};
 use crate::error::RecipeErrors;
+use crate::etcd_options::OptionValue;
 use crate::resolved::{Cluster, Console, EtcdSource, Recipe, Warning, majority};
 use crate::values::Token;
 use imgbuild_base::{Arch, ByteSize, ClusterName};
@@ -46,8 +50,8 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
         .as_ref()
         .map_err(|&reported| reported)
         .and_then(|table| etcd::read(table, machine.1));
-    let defaults = etcd::Defaults::of(machine.0, machine.1);
-    let tuning = etcd_table.and_then(|table| etcd::read_tuning(&table, &defaults));
+    let defaults = tuning::Defaults::of(machine.0, machine.1, etcd.as_ref().ok());
+    let tuning = etcd_table.and_then(|table| tuning::read(&table, &defaults));
     let pki_table = root.table("pki");
     let pki = pki_table
         .as_ref()
@@ -124,6 +128,11 @@ fn warnings(recipe: &Recipe) -> Vec<Warning> {
         warnings.push(Warning::OpenConsole);
     }
     for node in &recipe.nodes {
+        if node.tuning.options.get("unsafe-no-fsync") == Some(&OptionValue::Flag(true)) {
+            warnings.push(Warning::NoFsync {
+                node: node.name.clone(),
+            });
+        }
         if node.tuning.quota > ByteSize::mib(8 << 10) {
             warnings.push(Warning::LargeQuota {
                 node: node.name.clone(),

@@ -5,7 +5,7 @@ use imgbuild_base::{ByteSize, HostName};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-use crate::values::{EtcdVersion, PackageName, San};
+use crate::values::{EtcdVersion, ListenAddress, PackageName, San, UrlPattern};
 
 /// No guess.
 pub(crate) fn nothing(_: &str) -> Option<String> {
@@ -71,6 +71,25 @@ pub(crate) fn version(text: &str) -> Option<String> {
 pub(crate) fn path(text: &str) -> Option<String> {
     let fine = !text.is_empty() && !text.contains("..") && !text.contains(char::is_whitespace);
     (fine && !text.starts_with('/')).then(|| format!("/{text}"))
+}
+
+/// An address and port without what stands around them in a URL.
+pub(crate) fn address_port(text: &str) -> Option<String> {
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let bare = bare.trim_end_matches('/').replace("localhost", "127.0.0.1");
+    let bare = match bare.strip_prefix(':') {
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => bare,
+    };
+    if_right::<ListenAddress>(bare)
+}
+
+/// A URL with https and without a path.
+pub(crate) fn https(text: &str) -> Option<String> {
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let bare = bare.split('/').next().unwrap_or_default();
+    if_right::<UrlPattern>(format!("https://{bare}"))
+        .or_else(|| if_right::<UrlPattern>(format!("https://{bare}:2379")))
 }
 
 /// An address without prefix length, port or leading zeros.

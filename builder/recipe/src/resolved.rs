@@ -12,7 +12,7 @@ mod pki;
 mod warning;
 
 pub use access::{Access, Console, Ssh};
-pub use etcd::{ConfigStyle, Etcd, EtcdSource, LogLevel, Tuning};
+pub use etcd::{Advertised, ConfigStyle, Etcd, EtcdSource, Listeners, LogLevel, Tuning};
 pub use image::{Board, Component, DiskSize, Image, Suite};
 pub use network::{Addressing, Network};
 pub use pki::{Pki, PkiLayout};
@@ -65,6 +65,8 @@ pub struct Node {
     pub network: Network,
     /// etcd's tuning.
     pub tuning: Tuning,
+    /// The URLs etcd tells others to use, where they are not its address.
+    pub advertised: Advertised,
     /// Further names of its certificates: the cluster's, then its own.
     pub extra_sans: Vec<San>,
 }

@@ -1,5 +1,6 @@
 //! The JSON Schema and the reference, both written from [`crate::language`].
 
+use crate::etcd_options::{self, Keeper, Kind};
 use crate::language::{Absent, RECIPE, Section, Shape};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -18,6 +19,12 @@ fn section_schema(section: &Section) -> Value {
     let mut properties = Map::new();
     for key in section.keys {
         let mut value = shape_schema(&key.shape);
+        if matches!(
+            (&key.shape, &key.absent),
+            (Shape::Tables(_), Absent::Mistake)
+        ) {
+            value["minItems"] = 1.into();
+        }
         value["description"] = key.doc.into();
         if let Absent::Default(text) = key.absent
             && let Some(default) = default_json(text)
@@ -61,10 +68,56 @@ fn shape_schema(shape: &Shape) -> Value {
         Shape::Table(section) => section_schema(section),
         Shape::Tables(section) => json!({
             "type": "array",
-            "minItems": 1,
             "items": section_schema(section),
         }),
+        Shape::Map(map) => json!({
+            "type": "object",
+            "description": map.doc,
+            "patternProperties": { (map.names.pattern): {
+                "type": "string",
+                "pattern": map.values.pattern,
+                "examples": [map.values.example],
+            } },
+            "additionalProperties": false,
+        }),
+        Shape::EtcdOptions(section) => options_schema(section),
     }
+}
+
+/// etcd's options that a recipe may set; which release has which only the reader checks.
+fn options_schema(section: &Section) -> Value {
+    let properties: Map<String, Value> = etcd_options::free(None)
+        .map(|option| {
+            let mut value = match option.kind {
+                Kind::Flag => json!({ "type": "boolean" }),
+                Kind::Number(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
+                Kind::Choice(words) => json!({ "enum": words }),
+                Kind::Duration => json!({
+                    "type": "string",
+                    "pattern": "^(0|([0-9.]+(ns|us|ms|s|m|h))+)$",
+                }),
+                Kind::Text => json!({ "type": "string" }),
+                Kind::Path => json!({ "type": "string", "pattern": "^/" }),
+                Kind::List | Kind::Joined => json!({
+                    "type": "array",
+                    "items": { "type": "string", "pattern": "^[^,]+$" },
+                }),
+                Kind::Gates => json!({
+                    "type": "array",
+                    "items": { "type": "string", "pattern": "^[A-Za-z0-9]+=(true|false)$" },
+                }),
+            };
+            value["description"] = format!("etcd {}", option.series_text()).into();
+            (option.name.to_owned(), value)
+        })
+        .collect();
+    json!({
+        "type": "object",
+        "description": section.doc,
+        "properties": properties,
+        "required": [],
+        "additionalProperties": false,
+    })
 }
 
 /// A default of the language (a TOML value) as JSON.
@@ -93,11 +146,17 @@ fn section_reference(text: &mut String, section: &Section) {
             Absent::Default(value) => format!("`{value}`"),
             Absent::Depends(words) => words.to_owned(),
         };
+        let mut words = shape_words(&key.shape);
+        if matches!(
+            (&key.shape, &key.absent),
+            (Shape::Tables(_), Absent::Mistake)
+        ) {
+            words.push_str(", at least one");
+        }
         let _ = writeln!(
             text,
-            "| `{}` | {} | {absent} | {}{} |",
+            "| `{}` | {words} | {absent} | {}{} |",
             key.name,
-            shape_words(&key.shape),
             key.doc,
             choice_words(&key.shape),
         );
@@ -106,11 +165,66 @@ fn section_reference(text: &mut String, section: &Section) {
         let (header, inner) = match key.shape {
             Shape::Table(inner) => (format!("[{}]", inner.name), inner),
             Shape::Tables(inner) => (format!("[[{}]]", inner.name), inner),
+            Shape::Map(map) => {
+                let _ = writeln!(text, "\n## `[{}]`\n\n{}", map.name, map.doc);
+                let _ = writeln!(
+                    text,
+                    "\nEvery key is {} (such as `{}`), every value {} (such as `\"{}\"`).",
+                    with_article(map.names.what),
+                    map.names.example,
+                    with_article(map.values.what),
+                    map.values.example,
+                );
+                continue;
+            }
+            Shape::EtcdOptions(inner) => {
+                let _ = writeln!(text, "\n## `[{}]`\n\n{}", inner.name, inner.doc);
+                // The table stands once, with the cluster's section.
+                if inner.name == "etcd.options" {
+                    options_reference(text);
+                }
+                continue;
+            }
             _ => continue,
         };
         let _ = writeln!(text, "\n## `{header}`\n\n{}", inner.doc);
         section_reference(text, inner);
     }
+}
+
+/// The options that a recipe may set, and those it may not with the key to use instead.
+fn options_reference(text: &mut String) {
+    let _ = writeln!(text, "\n| option | value | etcd |\n|---|---|---|");
+    for option in etcd_options::free(None) {
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            option.name,
+            option.kind.describe(),
+            option.series_text()
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\nEverything else that etcd knows has a key of its own or follows from the recipe:\n\n\
+         | option | instead |\n|---|---|"
+    );
+    for option in etcd_options::ALL {
+        let _ = match option.keeper {
+            Keeper::Recipe => continue,
+            Keeper::Key(key) => writeln!(text, "| `{}` | `{key}` |", option.name),
+            Keeper::Builder(why) => writeln!(text, "| `{}` | {why} |", option.name),
+        };
+    }
+}
+
+fn with_article(words: &str) -> String {
+    let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {words}")
 }
 
 fn shape_words(shape: &Shape) -> String {
@@ -124,8 +238,8 @@ fn shape_words(shape: &Shape) -> String {
             .collect::<Vec<_>>()
             .join(", "),
         Shape::List(item) => format!("array of {}", shape_words(item)),
-        Shape::Table(_) => "section".to_owned(),
-        Shape::Tables(_) => "sections, at least one".to_owned(),
+        Shape::Table(_) | Shape::Map(_) | Shape::EtcdOptions(_) => "section".to_owned(),
+        Shape::Tables(_) => "sections".to_owned(),
     }
 }
 

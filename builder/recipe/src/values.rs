@@ -3,12 +3,16 @@
 mod access;
 mod debian;
 mod etcd;
+mod listen;
 mod network;
+mod variable;
 
 pub use access::SshKey;
 pub use debian::{MirrorUrl, PackageName};
 pub use etcd::{AutoCompaction, EtcdVersion, Token};
+pub use listen::{AdvertisedUrl, ListenAddress, UrlPattern};
 pub use network::{InterfaceName, San};
+pub use variable::{VariableName, VariableValue};
 
 /// A text is not the value it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,7 @@
 //! place underlined and a hint, and by the JSON Schema, as a foreign validator understands it.
 #![allow(clippy::unwrap_used)]
 
+use imgbuild_recipe::etcd_options::{self, Keeper, Kind};
 use imgbuild_recipe::language::{Absent, RECIPE, Section, Shape};
 use imgbuild_recipe::{builtin, load, schema};
 use jsonschema::Validator;
@@ -33,7 +34,14 @@ fn right(shape: &Shape) -> Value {
         Shape::List(item) => Value::Array(vec![right(item)]),
         Shape::Table(section) => Value::Table(required(section)),
         Shape::Tables(section) => Value::Array(vec![Value::Table(required(section))]),
+        Shape::Map(map) => one(map.names.example, map.values.example.into()),
+        Shape::EtcdOptions(_) => one("pre-vote", true.into()),
     }
+}
+
+/// A section with one key.
+fn one(name: &str, value: Value) -> Value {
+    Value::Table(Table::from_iter([(name.to_owned(), value)]))
 }
 
 /// A section with nothing but what it must have.
@@ -65,6 +73,30 @@ fn wrong(shape: &Shape) -> Vec<Value> {
             all
         }
         Shape::Table(_) | Shape::Tables(_) => vec![7.into(), "x".into()],
+        Shape::Map(map) => vec![
+            7.into(),
+            one(map.names.example, 7.into()),
+            one(map.names.example, "\u{7}".into()),
+            one("no such name", map.values.example.into()),
+        ],
+        Shape::EtcdOptions(_) => {
+            let mut all = vec![7.into(), one("no-such-option", true.into())];
+            for option in etcd_options::ALL {
+                let values = match option.kind {
+                    _ if option.keeper != Keeper::Recipe => vec!["kept".into()],
+                    Kind::Flag => vec!["true".into(), 1.into()],
+                    Kind::Duration => vec!["soon".into(), 5.into()],
+                    Kind::Number(_) => vec!["7".into(), (-1).into(), 1.5.into()],
+                    Kind::Text => vec![7.into(), true.into()],
+                    Kind::Path => vec!["here".into(), 7.into()],
+                    Kind::Choice(_) => vec!["nonesuch".into(), 7.into()],
+                    Kind::List | Kind::Joined => vec!["a".into(), Value::Array(vec![7.into()])],
+                    Kind::Gates => vec![Value::Array(vec!["A=maybe".into()]), true.into()],
+                };
+                all.extend(values.into_iter().map(|value| one(option.name, value)));
+            }
+            all
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use fs_err as fs;
-use imgbuild_base::{Arch, ByteSize, Epoch, Kind, Tree};
+use imgbuild_base::{Epoch, Kind, Tree};
 use imgbuild_cluster::{Composer, Owner, SystemIds};
 use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::*;
-use imgbuild_recipe::values::{AutoCompaction, San};
 use std::path::Path;
 use std::process::Command;
 
@@ -20,138 +18,96 @@ pub fn secret() -> ClusterSecret {
     ClusterSecret::from_bytes([9; 32])
 }
 
-fn node(name: &str, address: &str, tuning: &Tuning) -> Node {
-    Node {
-        name: name.parse().unwrap(),
-        address: address.parse().unwrap(),
-        network: Network {
-            interface: "eth0".parse().unwrap(),
-            addressing: Addressing::Static { gateway: None },
-            dns: Vec::new(),
-            ntp: Vec::new(),
-        },
-        tuning: tuning.clone(),
-        extra_sans: Vec::new(),
+/// The recipe that a text says.
+pub fn recipe(text: &str) -> Recipe {
+    let mut out = String::new();
+    match imgbuild_recipe::load(text, "test.toml") {
+        Ok(recipe) => recipe,
+        Err(errors) => {
+            for mistake in errors.mistakes() {
+                out.push_str(&format!("{mistake} {:?}\n", mistake.help));
+            }
+            panic!("{out}")
+        }
     }
 }
 
-fn tuning(heartbeat_ms: u32, quota_mib: u32) -> Tuning {
-    Tuning {
-        heartbeat_ms,
-        election_ms: heartbeat_ms * 10,
-        snapshot_count: 10_000,
-        quota: ByteSize::mib(quota_mib),
-        auto_compaction: AutoCompaction::Periodic {
-            minutes: 480.try_into().unwrap(),
-        },
-        log_level: LogLevel::Info,
-        metrics: Some("127.0.0.1:2381".parse().unwrap()),
-    }
-}
+const VM_3NODE: &str = r#"
+[cluster]
+name = "vm-3node"
 
-fn image(board: Board, arch: Arch) -> Image {
-    Image {
-        board,
-        arch,
-        suite: Suite::Trixie,
-        components: vec![Component::Main],
-        mirrors: Vec::new(),
-        size: DiskSize::Fit,
-        boot_reserve: ByteSize::mib(16),
-        packages: Vec::new(),
-        zstd_level: 9,
-    }
-}
+[image]
+board = "vm"
+
+[etcd]
+
+[pki]
+
+[network]
+subnet = "10.0.2.0/24"
+gateway = "10.0.2.1"
+dns = ["10.0.2.1"]
+ntp = ["ntp.example.org"]
+
+[access]
+ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA me"]
+
+[[node]]
+name = "n1"
+address = "10.0.2.11"
+extra_sans = ["etcd.example.org"]
+
+[[node]]
+name = "n2"
+address = "10.0.2.12"
+
+[[node]]
+name = "n3"
+address = "10.0.2.13"
+"#;
 
 /// Three virtual machines with kubeadm's certificates and an ssh server.
 pub fn vm_3node() -> Recipe {
-    let tuning = tuning(100, 2048);
-    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA me";
-    let mut nodes = vec![
-        node("n1", "10.0.2.11", &tuning),
-        node("n2", "10.0.2.12", &tuning),
-        node("n3", "10.0.2.13", &tuning),
-    ];
-    for node in &mut nodes {
-        node.network.addressing = Addressing::Static {
-            gateway: Some("10.0.2.1".parse().unwrap()),
-        };
-        node.network.dns = vec!["10.0.2.1".parse().unwrap()];
-        node.network.ntp = vec![San::Dns("ntp.example.org".into())];
-    }
-    nodes[0].extra_sans = vec![San::Dns("etcd.example.org".into())];
-    Recipe {
-        cluster: Cluster {
-            name: "vm-3node".parse().unwrap(),
-            token: "vm-3node".parse().unwrap(),
-        },
-        image: image(Board::Vm, Arch::Amd64),
-        etcd: Etcd {
-            source: EtcdSource::Release {
-                version: "3.6.16".parse().unwrap(),
-            },
-            bin_dir: "usr/local/bin".parse().unwrap(),
-            data_dir: "var/lib/etcd".parse().unwrap(),
-            config: ConfigStyle::File,
-            plain_local_listener: false,
-        },
-        pki: Pki {
-            layout: PkiLayout::Kubeadm {
-                dir: "etc/kubernetes/pki".parse().unwrap(),
-            },
-            leaf_days: 365,
-            ca_days: 3650,
-            generation: 1,
-        },
-        subnet: "10.0.2.0/24".parse().unwrap(),
-        access: Access {
-            ssh: Some(Ssh {
-                keys: vec![key.parse().unwrap()],
-            }),
-            console: Console::Log,
-        },
-        nodes,
-        warnings: Vec::new(),
-    }
+    recipe(VM_3NODE)
+}
+
+/// The same with more lines below `[etcd]` and below `[pki]`.
+pub fn vm_3node_with(etcd: &str, pki: &str) -> Recipe {
+    let text = VM_3NODE.replacen("[etcd]\n", &format!("[etcd]\n{etcd}\n"), 1);
+    recipe(&text.replacen("[pki]\n", &format!("[pki]\n{pki}\n"), 1))
 }
 
 /// Two 32-bit Raspberry Pis with one certificate pair and flags in the unit.
 pub fn pi_2node() -> Recipe {
-    let tuning = tuning(500, 512);
-    Recipe {
-        cluster: Cluster {
-            name: "pi-2node".parse().unwrap(),
-            token: "etcd-cluster-0".parse().unwrap(),
-        },
-        image: image(Board::RaspberryPi, Arch::Armhf),
-        etcd: Etcd {
-            source: EtcdSource::Build {
-                version: "3.6.16".parse().unwrap(),
-            },
-            config: ConfigStyle::Flags,
-            plain_local_listener: true,
-            ..vm_3node().etcd
-        },
-        pki: Pki {
-            layout: PkiLayout::Shared {
-                dir: "etc/etcd".parse().unwrap(),
-            },
-            ..vm_3node().pki
-        },
-        subnet: "192.168.1.0/24".parse().unwrap(),
-        access: Access {
-            ssh: None,
-            console: Console::Log,
-        },
-        nodes: vec![
-            node("controller-0", "192.168.1.20", &tuning),
-            node("controller-1", "192.168.1.40", &tuning),
-        ],
-        warnings: vec![Warning::EvenMembers {
-            members: 2,
-            majority: 2,
-        }],
-    }
+    recipe(
+        r#"
+[cluster]
+name = "pi-2node"
+token = "etcd-cluster-0"
+
+[image]
+board = "raspberry-pi"
+arch = "armhf"
+
+[etcd]
+config = "flags"
+plain_local_listener = true
+
+[pki]
+layout = "shared"
+
+[network]
+subnet = "192.168.1.0/24"
+
+[[node]]
+name = "controller-0"
+address = "192.168.1.20"
+
+[[node]]
+name = "controller-1"
+address = "192.168.1.40"
+"#,
+    )
 }
 
 /// The composer and what it is made of, kept alive for `use_it`.

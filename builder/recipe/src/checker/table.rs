@@ -1,5 +1,7 @@
 //! One table of the file, read against its section of the language.
 
+mod map;
+
 use super::{Checker, Reported, mistake};
 use crate::error::{nearest, one_of};
 use crate::language::{Absent, Key, RECIPE, Section, Shape};
@@ -170,7 +172,11 @@ impl<'a> Table<'a> {
             Shape::Tables(section) => {
                 format!("add a section [[{}]]: {}", section.name, section.doc)
             }
-            Shape::Integer { .. } | Shape::Flag | Shape::List(_) => key.doc.to_owned(),
+            Shape::Integer { .. }
+            | Shape::Flag
+            | Shape::List(_)
+            | Shape::Map(_)
+            | Shape::EtcdOptions(_) => key.doc.to_owned(),
         };
         let label = match self.section.name {
             "" => "in this recipe".to_owned(),
@@ -442,20 +448,25 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The sections under `name`, at least one.
+    /// The sections under `name`: at least one, unless they may be left out.
     pub(crate) fn tables(&self, name: &str) -> Result<Vec<Table<'a>>, Reported> {
         let key = self.key(name);
         let Shape::Tables(section) = key.shape else {
             unreachable!("{name} is not a list of sections");
         };
+        let needed = matches!(key.absent, Absent::Mistake);
         let Some(value) = self.written(key) else {
-            return Err(self.missing(key));
+            return if needed {
+                Err(self.missing(key))
+            } else {
+                Ok(Vec::new())
+            };
         };
         let array: Option<&DeArray<'a>> = value.get_ref().as_array();
         let Some(array) = array else {
             return Err(self.wrong_type(key, "one or more sections", value));
         };
-        if array.is_empty() {
+        if array.is_empty() && needed {
             return Err(self.checker.report(
                 mistake(value.span(), format!("`{}` is empty", self.path(name)))
                     .label("expected at least one")

@@ -63,6 +63,30 @@ pub(super) const LISTEN: Text = Text {
     example: "127.0.0.1:2381",
     mend: mend::nothing,
 };
+pub(super) const ADDRESS_PORT: Text = Text {
+    what: "address:port",
+    pattern: "^.+:[0-9]+$",
+    example: "10.9.0.1:2379",
+    mend: mend::address_port,
+};
+pub(super) const ADVERTISED: Text = Text {
+    what: "https URL",
+    pattern: "^https://[^/]+:[0-9]+$",
+    example: "https://{name}.example.org:2379",
+    mend: mend::https,
+};
+pub(super) const VARIABLE: Text = Text {
+    what: "variable name",
+    pattern: "^(?!ETCD_)[A-Za-z_][A-Za-z0-9_]*$",
+    example: "GOMEMLIMIT",
+    mend: mend::nothing,
+};
+pub(super) const VARIABLE_VALUE: Text = Text {
+    what: "text",
+    pattern: "^[ -~]*$",
+    example: "200MiB",
+    mend: mend::nothing,
+};
 pub(super) const SAN: Text = Text {
     what: "DNS name or IP address",
     pattern: "^[a-z0-9.:-]+$",

@@ -1,10 +1,10 @@
 //! `[network]` and `[[node]]`: addresses, and what must hold between them.
 
-use super::etcd::{Defaults, read_node_tuning};
+use super::tuning::{self, ClusterTuning, Defaults};
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::forms::{Ip, Subnet};
-use crate::resolved::{Addressing, Network, Node, Tuning};
-use crate::values::{InterfaceName, San};
+use crate::resolved::{Addressing, Network, Node};
+use crate::values::{AdvertisedUrl, InterfaceName, San};
 use imgbuild_base::NodeName;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ pub(super) struct ClusterNetwork {
 pub(super) struct Shared<'a> {
     pub(super) subnet: Option<&'a IpNet>,
     pub(super) network: Result<&'a ClusterNetwork, Reported>,
-    pub(super) tuning: Result<&'a Tuning, Reported>,
+    pub(super) tuning: Result<&'a ClusterTuning, Reported>,
     pub(super) defaults: &'a Defaults,
     pub(super) sans: &'a [Found<San>],
 }
@@ -238,9 +238,13 @@ fn read_node(
     let network = table
         .table("network")
         .and_then(|own| read_node_network(&own, shared.network, shared.subnet));
+    let identity = match (name, address) {
+        (Ok(name), Ok(address)) => Ok((&name.value, address.value.0)),
+        (&Err(reported), _) | (_, &Err(reported)) => Err(reported),
+    };
     let tuning = table
         .table("etcd")
-        .and_then(|own| read_node_tuning(&own, shared.tuning, shared.defaults));
+        .and_then(|own| tuning::read_node(&own, shared.tuning, shared.defaults, identity));
     let gateway = match &network {
         Ok((network, span)) => match network.addressing {
             Addressing::Static { gateway: Some(ip) } => Some((ip, span.clone())),
@@ -252,17 +256,24 @@ fn read_node(
         check_address(table, address, shared.subnet, gateway, seen);
     }
 
+    let own_sans = own_sans?;
+    let (tuning, advertised) = tuning?;
+    let (name, address) = identity?;
+    let written = shared.sans.iter().chain(&own_sans).map(|san| &san.value);
+    // Who is told to use a name checks the certificate for it.
+    let told = advertised.client.iter().chain(&advertised.peer);
     let mut extra_sans: Vec<San> = Vec::new();
-    for san in shared.sans.iter().chain(&own_sans?) {
-        if !extra_sans.contains(&san.value) {
-            extra_sans.push(san.value.clone());
+    for san in written.chain(told.map(AdvertisedUrl::host)) {
+        if !extra_sans.contains(san) {
+            extra_sans.push(san.clone());
         }
     }
     Ok(Node {
-        name: name.as_ref().map_err(|&reported| reported)?.value.clone(),
-        address: address.as_ref().map_err(|&reported| reported)?.value.0,
+        name: name.clone(),
+        address,
         network: network?.0,
-        tuning: tuning?,
+        tuning,
+        advertised,
         extra_sans,
     })
 }

@@ -1,8 +1,12 @@
 //! What etcd is, where it comes from, and its tuning.
 
-use crate::values::{AutoCompaction, EtcdVersion};
+use crate::etcd_options::{OptionValue, Series};
+use crate::values::{
+    AdvertisedUrl, AutoCompaction, EtcdVersion, ListenAddress, VariableName, VariableValue,
+};
 use imgbuild_base::{ByteSize, TreePath};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// What etcd is and how it runs, the same on every node.
@@ -14,8 +18,12 @@ pub struct Etcd {
     pub bin_dir: TreePath,
     /// The data directory; on the state partition, below /var.
     pub data_dir: TreePath,
+    /// The directory of the write-ahead log, if it is not in the data directory; below /var.
+    pub wal_dir: Option<TreePath>,
     /// How the unit gets its configuration.
     pub config: ConfigStyle,
+    /// The file with the configuration; `None` for flags.
+    pub config_path: Option<TreePath>,
     /// Also listen for clients on `http://127.0.0.1:2379`, without TLS.
     pub plain_local_listener: bool,
 }
@@ -27,6 +35,16 @@ impl Etcd {
         match self.source {
             EtcdSource::Release { version } | EtcdSource::Build { version } => Some(version),
             EtcdSource::Debian => None,
+        }
+    }
+
+    /// The series of releases that the version belongs to, which decides what options there
+    /// are. Debian trixie has 3.5.
+    #[must_use]
+    pub fn series(&self) -> Option<Series> {
+        match self.version() {
+            Some(version) => Series::of(version),
+            None => Some(Series::V3_5),
         }
     }
 }
@@ -70,9 +88,9 @@ impl EtcdSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConfigStyle {
-    /// A YAML file, `/etc/etcd/etcd.conf.yml`, through `--config-file`.
+    /// A YAML file, through `--config-file`.
     File,
-    /// `ETCD_*` variables in `/etc/etcd/etcd.conf`, through `EnvironmentFile=`.
+    /// A file of `ETCD_*` variables, through `EnvironmentFile=`.
     Environment,
     /// Flags in the unit itself.
     Flags,
@@ -89,6 +107,16 @@ impl ConfigStyle {
             Self::File => "file",
             Self::Environment => "environment",
             Self::Flags => "flags",
+        }
+    }
+
+    /// Where the configuration is unless the recipe says otherwise, below the root.
+    #[must_use]
+    pub const fn default_path(self) -> Option<&'static str> {
+        match self {
+            Self::File => Some("etc/etcd/etcd.conf.yml"),
+            Self::Environment => Some("etc/etcd/etcd.conf"),
+            Self::Flags => None,
         }
     }
 }
@@ -111,6 +139,32 @@ pub struct Tuning {
     pub log_level: LogLevel,
     /// Where metrics and health are served over plain HTTP, if at all.
     pub metrics: Option<SocketAddr>,
+    /// Where else it listens.
+    pub listeners: Listeners,
+    /// Further options, by the names of etcd's flags.
+    pub options: BTreeMap<&'static str, OptionValue>,
+    /// Environment variables of etcd's process.
+    pub environment: BTreeMap<VariableName, VariableValue>,
+}
+
+/// Where etcd listens besides its usual addresses; no two of all lists clash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Listeners {
+    /// For clients, over TLS.
+    pub client: Vec<ListenAddress>,
+    /// For members, over TLS.
+    pub peer: Vec<ListenAddress>,
+    /// For metrics and health, over plain HTTP.
+    pub metrics: Vec<ListenAddress>,
+}
+
+/// What a member tells others to use instead of its address; empty where that will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Advertised {
+    /// Clients.
+    pub client: Vec<AdvertisedUrl>,
+    /// Members.
+    pub peer: Vec<AdvertisedUrl>,
 }
 
 /// etcd's `log-level`.

@@ -32,6 +32,12 @@ pub enum Warning {
     /// A root shell without a password.
     #[error("console = \"shell\": whoever reaches a node's console is root, without a password")]
     OpenConsole,
+    /// Writes that are not kept safe.
+    #[error("{node}: with unsafe-no-fsync a power cut may lose or damage etcd's data")]
+    NoFsync {
+        /// Where.
+        node: NodeName,
+    },
     /// A quota beyond what etcd's guidance recommends.
     #[error("{node}: a quota of {quota} is more than the 8 GiB that etcd's guidance allows for")]
     LargeQuota {

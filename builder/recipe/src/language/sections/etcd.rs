@@ -1,8 +1,10 @@
 //! `[etcd]` and `[node.etcd]`.
 
 use super::super::Absent::{Default, Depends};
-use super::super::forms::{COMPACTION, LISTEN, PATH, SIZE, VERSION};
-use super::super::{Key, Section, Shape, choice, key};
+use super::super::forms::{
+    ADDRESS_PORT, ADVERTISED, COMPACTION, LISTEN, PATH, SIZE, VARIABLE, VARIABLE_VALUE, VERSION,
+};
+use super::super::{Key, Map, Section, Shape, choice, key};
 
 /// `[etcd]`
 pub static ETCD: Section = Section {
@@ -41,15 +43,32 @@ pub static ETCD: Section = Section {
             "etcd's data directory, below /var, which is what outlives a reboot.",
         ),
         key(
+            "wal_dir",
+            Shape::Text(&PATH),
+            Depends("in the data directory"),
+            "Directory of etcd's write-ahead log, below /var.",
+        )
+        .aka(&["wal"]),
+        key(
             "config",
             Shape::Choice(&[
-                choice("file", "a YAML file, /etc/etcd/etcd.conf.yml"),
-                choice("environment", "ETCD_* variables in /etc/etcd/etcd.conf"),
+                choice("file", "a YAML file"),
+                choice(
+                    "environment",
+                    "a file of ETCD_* variables, which the unit reads with EnvironmentFile=",
+                ),
                 choice("flags", "flags in the unit"),
             ]),
             Default("\"file\""),
             "How etcd gets its configuration.",
         ),
+        key(
+            "config_path",
+            Shape::Text(&PATH),
+            Depends("/etc/etcd/etcd.conf.yml; /etc/etcd/etcd.conf for `environment`"),
+            "The file with the configuration. Not with `config = \"flags\"`.",
+        )
+        .aka(&["config_file"]),
         key(
             "plain_local_listener",
             Shape::Flag,
@@ -64,6 +83,13 @@ pub static ETCD: Section = Section {
         AUTO_COMPACTION,
         LOG_LEVEL,
         METRICS,
+        CLIENT_LISTENERS,
+        PEER_LISTENERS,
+        METRICS_LISTENERS,
+        ADVERTISE_CLIENT,
+        ADVERTISE_PEER,
+        options(&OPTIONS),
+        environment(&ENVIRONMENT),
     ],
 };
 
@@ -131,6 +157,90 @@ const METRICS: Key = key(
 )
 .aka(&["listen_metrics_urls", "metrics_listen"]);
 
+const CLIENT_LISTENERS: Key = key(
+    "client_listeners",
+    Shape::List(&Shape::Text(&ADDRESS_PORT)),
+    Default("[]"),
+    "Where clients are served over TLS besides the node's address and 127.0.0.1, both on port \
+     2379. An address that stands for all (`0.0.0.0:2379`, `[::]:2379`) takes their place.",
+)
+.aka(&["listen_client_urls", "client_listen", "listen"]);
+const PEER_LISTENERS: Key = key(
+    "peer_listeners",
+    Shape::List(&Shape::Text(&ADDRESS_PORT)),
+    Default("[]"),
+    "Where members are served besides the node's address on port 2380; likewise.",
+)
+.aka(&["listen_peer_urls", "peer_listen"]);
+const METRICS_LISTENERS: Key = key(
+    "metrics_listeners",
+    Shape::List(&Shape::Text(&ADDRESS_PORT)),
+    Default("[]"),
+    "Where metrics and health are served over plain HTTP besides `metrics`.",
+);
+const ADVERTISE_CLIENT: Key = key(
+    "advertise_client",
+    Shape::List(&Shape::Text(&ADVERTISED)),
+    Depends("the node's address, port 2379"),
+    "The URLs that clients are told to use. `{name}` and `{address}` stand for the node's; a \
+     name or address in them is added to its certificates.",
+)
+.aka(&["advertise_client_urls"]);
+const ADVERTISE_PEER: Key = key(
+    "advertise_peer",
+    Shape::List(&Shape::Text(&ADVERTISED)),
+    Depends("the node's address, port 2380"),
+    "The URLs that other members are told to use; likewise.",
+)
+.aka(&["initial_advertise_peer_urls", "advertise_peer_urls"]);
+
+static OPTIONS: Section = Section {
+    name: "etcd.options",
+    doc: "Further options of etcd, by the names of its flags without dashes, as in \
+          `max-request-bytes = 4194304`. They must be options of the etcd version.",
+    keys: &[],
+};
+static NODE_OPTIONS: Section = Section {
+    name: "node.etcd.options",
+    doc: "Further options of etcd on this node; the others are as in `[etcd.options]`.",
+    keys: &[],
+};
+static ENVIRONMENT: Map = Map {
+    name: "etcd.environment",
+    doc: "Environment variables of etcd's process, such as those of the Go runtime: \
+          `GOMEMLIMIT = \"200MiB\"`, `GOGC = \"50\"`. etcd's own, ETCD_*, are keys of `[etcd]` and \
+          `[etcd.options]`.",
+    names: &VARIABLE,
+    values: &VARIABLE_VALUE,
+};
+static NODE_ENVIRONMENT: Map = Map {
+    name: "node.etcd.environment",
+    doc: "Environment variables of etcd's process on this node; the others are as in \
+          `[etcd.environment]`.",
+    names: &VARIABLE,
+    values: &VARIABLE_VALUE,
+};
+
+const fn options(section: &'static Section) -> Key {
+    key(
+        "options",
+        Shape::EtcdOptions(section),
+        Depends("none"),
+        "Further options of etcd.",
+    )
+    .aka(&["flags", "args", "extra_args", "option"])
+}
+
+const fn environment(map: &'static Map) -> Key {
+    key(
+        "environment",
+        Shape::Map(map),
+        Depends("none"),
+        "Environment variables of etcd's process.",
+    )
+    .aka(&["env"])
+}
+
 /// `[node.etcd]`
 pub static NODE_ETCD: Section = Section {
     name: "node.etcd",
@@ -143,5 +253,12 @@ pub static NODE_ETCD: Section = Section {
         AUTO_COMPACTION,
         LOG_LEVEL,
         METRICS,
+        CLIENT_LISTENERS,
+        PEER_LISTENERS,
+        METRICS_LISTENERS,
+        ADVERTISE_CLIENT,
+        ADVERTISE_PEER,
+        options(&NODE_OPTIONS),
+        environment(&NODE_ENVIRONMENT),
     ],
 };
