@@ -84,6 +84,7 @@ fn console_shell() {
 fn environment_and_dhcp() {
     let mut recipe = vm_3node();
     recipe.etcd.config = ConfigStyle::Environment;
+    recipe.etcd.config_path = Some("etc/etcd/etcd.conf".parse().unwrap());
     for node in &mut recipe.nodes {
         node.network.addressing = Addressing::Dhcp;
     }
@@ -93,8 +94,55 @@ fn environment_and_dhcp() {
     let network = text(tree, "etc/systemd/network/10-eth0.network");
     insta::assert_snapshot!("dhcp.network", network);
     let unit = text(tree, "etc/systemd/system/etcd.service");
-    assert!(unit.contains("\nEnvironmentFile=/etc/etcd/etcd.conf\n"));
+    assert!(unit.contains("\nEnvironmentFile=-/etc/etcd/etcd.conf\n"));
     assert!(unit.contains("\nExecStart=/usr/local/bin/etcd\n"));
+}
+
+const EVERYTHING: &str = r#"
+wal_dir = "/var/log/etcd-wal"
+client_listeners = ["0.0.0.0:2379", "10.9.0.1:12379"]
+peer_listeners = ["10.9.0.1:2380"]
+metrics_listeners = ["10.9.0.1:2381"]
+advertise_client = ["https://{name}.example.org:2379", "https://{address}:2379"]
+advertise_peer = ["https://{name}.example.org:2380", "https://{address}:2380"]
+[etcd.options]
+strict-reconfig-check = false
+pre-vote = true
+max-request-bytes = 4194304
+grpc-keepalive-timeout = "20s"
+log-rotation-config-json = '{"maxsize": 100, "note": "100% of $x"}'
+cipher-suites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]
+host-whitelist = ["a", "b"]
+feature-gates = ["InitialCorruptCheck=true"]
+peer-cert-allowed-cn = ["n1", "n2"]
+socket-reuse-address = true
+experimental-snapshot-catchup-entries = 100
+[etcd.environment]
+GOMEMLIMIT = "200MiB"
+NOTE = "100% of \"it\""
+"#;
+
+#[test]
+fn every_option_in_every_style() {
+    for (style, path) in [
+        ("file", Some("etc/my.yml")),
+        ("environment", Some("etc/default/etcd")),
+        ("flags", None),
+    ] {
+        let mut lines = format!("config = \"{style}\"\n");
+        if let Some(path) = path {
+            lines.push_str(&format!("config_path = \"/{path}\"\n"));
+        }
+        let recipe = vm_3node_with(&(lines + EVERYTHING), "");
+        let layers = layers(&recipe);
+        let tree = &layers[0].1;
+        let mut all = text(tree, "etc/systemd/system/etcd.service");
+        all.push_str(&text(tree, "etc/tmpfiles.d/etcd.conf"));
+        if let Some(path) = path {
+            all.push_str(&text(tree, path));
+        }
+        insta::assert_snapshot!(format!("everything.{style}"), all);
+    }
 }
 
 #[test]

@@ -102,6 +102,38 @@ mistakes! {
     compaction_form: [("source = \"build\"", "auto_compaction = \"daily\"")];
     metrics_form: [("source = \"build\"", "metrics = \"localhost\"")];
     metrics_port: [("source = \"build\"", "metrics = \"127.0.0.1:2379\"")];
+    metrics_listened_twice: [("source = \"build\"", "client_listeners = [\"0.0.0.0:2381\"]")];
+    listener_form: [("source = \"build\"", "client_listeners = [\"https://10.0.0.10:2379/\"]")];
+    listener_twice: [("source = \"build\"", "client_listeners = [\"0.0.0.0:2379\", \"10.0.0.10:2379\"]")];
+    listener_of_another: [("source = \"build\"", "peer_listeners = [\"10.0.0.11:2379\"]")];
+    listener_of_the_plain_one: [
+        ("source = \"build\"", "plain_local_listener = true\nclient_listeners = [\"0.0.0.0:2379\"]"),
+    ];
+    advertised_form: [("source = \"build\"", "advertise_client = [\"http://{name}.example.org/\"]")];
+    config_path_of_flags: [("source = \"build\"", "config = \"flags\"\nconfig_path = \"/etc/etcd.conf\"")];
+    wal_dir_lost: [("source = \"build\"", "wal_dir = \"/srv/wal\"")];
+    wal_dir_is_data_dir: [("source = \"build\"", "wal_dir = \"/var/lib/etcd\"")];
+    option_unknown: [("[network]", "[etcd.options]\nmax-request-byte = 1\ngossip = true\n[network]")];
+    option_with_a_key: [
+        ("[network]", "[etcd.options]\nlog-level = \"debug\"\nETCD_DATA_DIR = \"/x\"\ncert-file = \"/x\"\n[network]"),
+    ];
+    option_of_another_version: [
+        ("source = \"build\"", "version = \"3.7.3\""),
+        ("[network]", "[etcd.options]\nexperimental-memory-mlock = true\nenable-v2 = true\n[network]"),
+    ];
+    option_in_no_file: [("[network]", "[etcd.options]\nraft-read-timeout = \"7s\"\n[network]")];
+    option_types: [
+        (
+            "[network]",
+            "[etcd.options]\npre-vote = \"false\"\nmax-request-bytes = \"4M\"\n\
+             grpc-keepalive-timeout = 20\nwarning-apply-duration = \"1d\"\nlog-format = \"yaml\"\n\
+             cipher-suites = \"TLS_AES_128_GCM_SHA256\"\nmax-txn-ops = 5_000_000_000\n\
+             feature-gates = [\"InitialCorruptCheck\"]\nauth-token = 1\n[network]",
+        ),
+    ];
+    node_option: [("10.0.0.10\"", "10.0.0.10\"\n[node.etcd.options]\nmax-wals = true")];
+    variable_of_etcd: [("[network]", "[etcd.environment]\nETCD_NAME = \"x\"\n[network]")];
+    variable_form: [("[network]", "[etcd.environment]\n\"GO GC\" = \"50\"\nGOGC = 50\n[network]")];
     leaf_outlives_ca: [("[etcd]", "[pki]\nleaf_days = 400\nca_days = 300\n[etcd]")];
     bad_san: [("[etcd]", "[pki]\nextra_sans = [\"https://Etcd.example.org:2379\"]\n[etcd]")];
     subnet_form: [("10.0.0.0/24", "10.0.0.0")];

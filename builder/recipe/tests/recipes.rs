@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use imgbuild_base::{Arch, ByteSize};
+use imgbuild_recipe::etcd_options::OptionValue;
 use imgbuild_recipe::language::{Absent, RECIPE, Section, Shape};
 use imgbuild_recipe::resolved::{
-    Addressing, Board, Component, Console, DiskSize, EtcdSource, PkiLayout, Warning,
+    Addressing, Board, Component, Console, DiskSize, EtcdSource, Node, PkiLayout, Warning,
 };
-use imgbuild_recipe::values::{AutoCompaction, San};
+use imgbuild_recipe::values::{AdvertisedUrl, AutoCompaction, San};
 use imgbuild_recipe::{LockInputs, Origin, Recipe, builtin, find, list, load, reference};
 use proptest::prelude::*;
 use std::num::NonZeroU64;
@@ -143,6 +144,64 @@ fn a_node_overrides_its_cluster() {
         (70, 700)
     );
     assert_eq!(second.tuning.quota, ByteSize::mib(2048));
+}
+
+#[test]
+fn a_node_s_options_come_over_the_cluster_s() {
+    let recipe = smallest(
+        "board = \"vm\"\n[etcd]\nwal_dir = \"/var/lib/etcd-wal\"\nconfig_path = \"/etc/etcd.yml\"\n\
+         client_listeners = [\"0.0.0.0:2379\"]\nmetrics_listeners = [\"10.0.0.10:2381\"]\n\
+         advertise_client = [\"https://{name}.example.org:2379\"]\n\
+         advertise_peer = [\"https://{address}:2380\"]\n\
+         [etcd.options]\nmax-request-bytes = 4194304\nunsafe-no-fsync = true\n\
+         grpc-keepalive-timeout = \"20s\"\nlog-outputs = [\"stderr\"]\n\
+         [etcd.environment]\nGOGC = \"50\"\nGOMEMLIMIT = \"200MiB\"",
+        "[node.etcd]\npeer_listeners = [\"10.0.0.11:2380\"]\n\
+         [node.etcd.options]\nmax-request-bytes = 100\npre-vote = false\n\
+         [node.etcd.environment]\nGOGC = \"75\"\n\
+         [[node]]\nname = \"b\"\naddress = \"10.0.0.12\"\n[node.etcd]\nclient_listeners = []\n\
+         advertise_client = []",
+    );
+    assert_eq!(
+        recipe.etcd.wal_dir.as_ref().unwrap().absolute(),
+        "/var/lib/etcd-wal"
+    );
+    assert_eq!(
+        recipe.etcd.config_path.as_ref().unwrap().absolute(),
+        "/etc/etcd.yml"
+    );
+    let (first, second) = (&recipe.nodes[0], &recipe.nodes[1]);
+    let options = &first.tuning.options;
+    assert_eq!(options["max-request-bytes"], OptionValue::Number(100));
+    assert_eq!(options["pre-vote"], OptionValue::Flag(false));
+    assert_eq!(options.len(), 5);
+    assert_eq!(
+        second.tuning.options["max-request-bytes"],
+        OptionValue::Number(4_194_304)
+    );
+    let variables = |node: &Node| -> Vec<String> {
+        let all = node.tuning.environment.iter();
+        all.map(|(name, value)| format!("{name}={}", value.as_str()))
+            .collect()
+    };
+    assert_eq!(variables(first), ["GOGC=75", "GOMEMLIMIT=200MiB"]);
+    assert_eq!(variables(second), ["GOGC=50", "GOMEMLIMIT=200MiB"]);
+    let told = |urls: &[AdvertisedUrl]| urls.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        told(&first.advertised.client),
+        ["https://a.example.org:2379"]
+    );
+    assert_eq!(told(&first.advertised.peer), ["https://10.0.0.10:2380"]);
+    assert_eq!(first.extra_sans[0], San::Dns("a.example.org".into()));
+    assert_eq!(told(&second.advertised.client), [""; 0]);
+    assert_eq!(first.tuning.listeners.client.len(), 1);
+    assert_eq!(first.tuning.listeners.peer.len(), 1);
+    assert_eq!(second.tuning.listeners.client, []);
+    assert_eq!(second.tuning.listeners.metrics.len(), 1);
+    assert_eq!(
+        recipe.warnings[1].to_string(),
+        "a: with unsafe-no-fsync a power cut may lose or damage etcd's data"
+    );
 }
 
 #[test]

@@ -74,6 +74,17 @@ pub(super) fn read(table: &Table<'_>, arch: Option<Arch>) -> Result<Etcd, Report
         Ok(path)
     });
 
+    let wal_dir = match (wal_dir, &data_dir) {
+        (Ok(Some(wal)), Ok(data)) if wal == *data => Err(table.checker().report(
+            mistake(
+                table.span(),
+                "`etcd.wal_dir`: the write-ahead log cannot be in the data directory itself",
+            )
+            .label("wal_dir = data_dir")
+            .help("leave it out for the usual place, member/wal in the data directory"),
+        )),
+        (wal, _) => wal,
+    };
     let config_path = config_path.and_then(|path| {
         let style = config.as_ref().map_err(|&reported| reported)?.value;
         read_config_path(table, style, path)
