@@ -108,6 +108,7 @@ fn binaries_are_of_the_images_architecture() {
         ("pi-2node", ["ELF 32-bit", "ARM, EABI5"]),
         ("pi-3node", ["ELF 64-bit", "ARM aarch64"]),
         ("vm-3node", ["ELF 64-bit", "x86-64"]),
+        ("vm-1node-arm64", ["ELF 64-bit", "ARM aarch64"]),
     ] {
         let dir = scratch();
         let out = support::build(recipe, &dir.path().join("out"));

@@ -20,6 +20,8 @@ pub struct NodeView {
     pub report: String,
     /// Where the member is reached from here.
     pub endpoint: String,
+    /// The loopback port of its ssh server, if it has one.
+    pub ssh_port: Option<u64>,
 }
 
 impl NodeView {
@@ -80,6 +82,7 @@ impl Cluster {
                         state: text("state"),
                         report: text("report"),
                         endpoint: text("endpoint"),
+                        ssh_port: data["ssh_port"].as_u64(),
                     };
                     seen.lock().unwrap().insert(text("node"), view);
                 }

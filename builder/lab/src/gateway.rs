@@ -1,4 +1,4 @@
-//! The way from loopback to the members' client ports.
+//! The way from loopback to the members' client ports, and to their ssh servers.
 //!
 //! A QEMU without a machine sits on the switch as one more guest: its user-mode network
 //! answers on the nodes' subnet and forwards loopback ports to the nodes. It is restricted:
@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 
 /// The port etcd serves clients on.
 const CLIENT_PORT: u16 = 2379;
+/// The port an ssh server listens on.
+const SSH_PORT: u16 = 22;
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +35,21 @@ pub enum GatewayError {
 #[derive(Debug)]
 pub struct Gateway {
     _process: Process,
-    ports: Vec<u16>,
+    ports: Vec<Ports>,
+}
+
+/// The loopback ports that lead to one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// To the port etcd serves clients on.
+    pub client: u16,
+    /// To its ssh server, when it has one.
+    pub ssh: Option<u16>,
 }
 
 impl Gateway {
-    /// Starts it on the switch's socket `network`, for nodes of `subnet`; what QEMU says goes
-    /// to the file `log`.
+    /// Starts it on the switch's socket `network`, for nodes of `subnet`, with a way to their
+    /// ssh servers if they have any; what QEMU says goes to the file `log`.
     ///
     /// # Errors
     /// [`GatewayError`].
@@ -47,6 +58,7 @@ impl Gateway {
         log: &Path,
         subnet: IpNet,
         nodes: &[IpAddr],
+        ssh: bool,
     ) -> Result<Self, GatewayError> {
         let mut addresses = Vec::new();
         for node in nodes {
@@ -56,15 +68,29 @@ impl Gateway {
             }
         }
         let (host, dns) = free_pair(subnet, &addresses).ok_or(GatewayError::NoRoom(subnet))?;
-        let ports = free_ports(nodes.len())?;
+        let clients = free_ports(nodes.len() * if ssh { 2 } else { 1 })?;
+        let (clients, servers) = clients.split_at(nodes.len());
+        let ports: Vec<Ports> = (0..nodes.len())
+            .zip(clients)
+            .map(|(at, &client)| Ports {
+                client,
+                ssh: servers.get(at).copied(),
+            })
+            .collect();
         let mut user = format!(
             "user,id=user0,restrict=on,ipv6=off,net={},host={host},dns={dns}",
             subnet.trunc()
         );
         for (port, address) in ports.iter().zip(&addresses) {
+            let Ports { client, ssh } = port;
             user.push_str(&format!(
-                ",hostfwd=tcp:127.0.0.1:{port}-{address}:{CLIENT_PORT}"
+                ",hostfwd=tcp:127.0.0.1:{client}-{address}:{CLIENT_PORT}"
             ));
+            if let Some(ssh) = ssh {
+                user.push_str(&format!(
+                    ",hostfwd=tcp:127.0.0.1:{ssh}-{address}:{SSH_PORT}"
+                ));
+            }
         }
         let stream = format!(
             "stream,id=net0,server=off,addr.type=unix,addr.path={}",
@@ -89,9 +115,9 @@ impl Gateway {
         })
     }
 
-    /// The loopback port of each node's client port, in the order of the nodes.
+    /// The loopback ports of each node, in the order of the nodes.
     #[must_use]
-    pub fn ports(&self) -> &[u16] {
+    pub fn ports(&self) -> &[Ports] {
         &self.ports
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::accel::{self, Accelerator};
 use crate::disk::working_copy;
-use crate::gateway::{Gateway, GatewayError};
+use crate::gateway::{Gateway, GatewayError, Ports};
 use crate::health::{Credentials, Health, Probe, ProbeError};
 use crate::machine::{Machine, MachineError, MachineKind};
 use crate::process::Process;
@@ -39,6 +39,8 @@ pub struct LabSpec {
     pub machine: MachineKind,
     /// The network they are on.
     pub subnet: IpNet,
+    /// Whether the nodes have an ssh server.
+    pub ssh: bool,
     /// How the members are asked.
     pub credentials: Credentials,
     /// Memory of each node in MiB, when not the machine's default.
@@ -140,8 +142,8 @@ pub struct NodeStatus {
     pub phase: Phase,
     /// Whether it is cut off from the network.
     pub cut: bool,
-    /// The loopback port of its client port.
-    pub port: u16,
+    /// The loopback ports that lead to it.
+    pub ports: Ports,
     /// The last line of its own report on the console, if there was one.
     pub report: Option<String>,
 }
@@ -150,7 +152,7 @@ struct Running {
     node: LabNode,
     machine: Machine,
     port: PortId,
-    client_port: u16,
+    ports: Ports,
     process: Option<Process>,
     watch: Watch,
 }
@@ -184,10 +186,11 @@ impl Lab {
             &spec.work.join("gateway.log"),
             spec.subnet,
             &addresses,
+            spec.ssh,
         )?;
         let ports = gateway.ports().to_vec();
         let mut nodes = Vec::new();
-        for (node, client_port) in spec.nodes.into_iter().zip(ports) {
+        for (node, ports) in spec.nodes.into_iter().zip(ports) {
             let scratch = spec.work.join(node.name.as_str());
             fs_err::create_dir_all(&scratch)?;
             let network = fresh_socket(socket_path(&spec.work, node.name.as_str()))?;
@@ -212,9 +215,9 @@ impl Lab {
                 node,
                 machine,
                 port,
-                client_port,
+                ports,
                 process: None,
-                watch: Watch::start(probe.clone(), client_port),
+                watch: Watch::start(probe.clone(), ports.client),
             });
         }
         Ok(Self {
@@ -316,7 +319,7 @@ impl Lab {
                     name: node.node.name.clone(),
                     phase: phase(on.then(|| node.watch.last()), &console),
                     cut: self.switch.is_cut(node.port),
-                    port: node.client_port,
+                    ports: node.ports,
                     report: console.report,
                 }
             })

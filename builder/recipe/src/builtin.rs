@@ -26,7 +26,7 @@ impl Builtin {
 }
 
 /// All of them, in the order of their names.
-pub static ALL: [Builtin; 4] = [
+pub static ALL: [Builtin; 5] = [
     Builtin {
         name: "pi-2node",
         text: include_str!("../../../recipes/pi-2node.toml"),
@@ -41,6 +41,11 @@ pub static ALL: [Builtin; 4] = [
         name: "vm-1node",
         text: include_str!("../../../recipes/vm-1node.toml"),
         lock: include_str!("../../../recipes/vm-1node.lock"),
+    },
+    Builtin {
+        name: "vm-1node-arm64",
+        text: include_str!("../../../recipes/vm-1node-arm64.toml"),
+        lock: include_str!("../../../recipes/vm-1node-arm64.lock"),
     },
     Builtin {
         name: "vm-3node",

@@ -56,6 +56,7 @@ fn shipped_recipes_are_what_they_say() {
         ("pi-3node", Board::RaspberryPi, Arch::Arm64, 3),
         ("vm-3node", Board::Vm, Arch::Amd64, 3),
         ("vm-1node", Board::Vm, Arch::Amd64, 1),
+        ("vm-1node-arm64", Board::Vm, Arch::Arm64, 1),
     ] {
         let recipe = shipped(name);
         assert_eq!((recipe.image.board, recipe.image.arch), (board, arch));

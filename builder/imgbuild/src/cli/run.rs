@@ -43,6 +43,7 @@ pub(crate) fn run(terminal: &Terminal, args: &RunArgs, built: &Built) -> Result<
     ));
     let mut view = View::new(terminal, built);
     let commands = read_commands();
+    view.ways_in(&lab.status());
     let started = Instant::now();
     let deadline = started + Duration::from_secs(args.timeout);
     loop {
@@ -96,6 +97,7 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
             .collect(),
         machine,
         subnet: recipe.subnet,
+        ssh: recipe.access.ssh.is_some(),
         credentials: Credentials {
             ca: read("ca.crt")?,
             certificate: read("client.crt")?,
@@ -219,6 +221,7 @@ struct Line<'a> {
     state: String,
     cut: bool,
     endpoint: String,
+    ssh_port: Option<u16>,
     report: Option<&'a str>,
     seconds: f64,
 }
@@ -274,7 +277,8 @@ impl View {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        bar.set_message(format!("127.0.0.1:{}  {state}", node.port));
+        let ssh = node.ports.ssh.map(ssh_command).unwrap_or_default();
+        bar.set_message(format!("127.0.0.1:{}  {ssh}  {state}", node.ports.client));
     }
 
     fn plain(&self, node: &NodeStatus, state: String, elapsed: Duration) {
@@ -283,7 +287,8 @@ impl View {
             node: node.name.as_str(),
             state,
             cut: node.cut,
-            endpoint: format!("https://127.0.0.1:{}", node.port),
+            endpoint: endpoint(node),
+            ssh_port: node.ports.ssh,
             report: node.report.as_deref(),
             seconds,
         };
@@ -295,10 +300,7 @@ impl View {
     }
 
     fn announce(&self, status: &[NodeStatus], elapsed: Duration) {
-        let endpoints: Vec<String> = status
-            .iter()
-            .map(|node| format!("https://127.0.0.1:{}", node.port))
-            .collect();
+        let endpoints: Vec<String> = status.iter().map(endpoint).collect();
         let endpoints = endpoints.join(",");
         let seconds = elapsed.as_secs_f64();
         let healthy = serde_json::json!({ "seconds": seconds, "endpoints": endpoints });
@@ -310,4 +312,29 @@ impl View {
              --cert={admin}/client.crt --key={admin}/client.key member list"
         ));
     }
+
+    /// How to log in to each node that has an ssh server. The admin bundle knows the nodes'
+    /// host keys by their names.
+    fn ways_in(&self, status: &[NodeStatus]) {
+        for node in status {
+            let Some(port) = node.ports.ssh else {
+                continue;
+            };
+            self.terminal.events().note(format!(
+                "{}: {} -o HostKeyAlias={} -o UserKnownHostsFile={}",
+                node.name,
+                ssh_command(port),
+                node.name,
+                self.admin.join("ssh_known_hosts").display()
+            ));
+        }
+    }
+}
+
+fn endpoint(node: &NodeStatus) -> String {
+    format!("https://127.0.0.1:{}", node.ports.client)
+}
+
+fn ssh_command(port: u16) -> String {
+    format!("ssh -p {port} root@127.0.0.1")
 }
