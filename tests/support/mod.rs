@@ -17,6 +17,7 @@ pub mod archive;
 pub mod cluster;
 pub mod console;
 pub mod inputs;
+pub mod plain;
 pub mod server;
 pub mod upstream;
 

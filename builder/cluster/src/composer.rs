@@ -1,7 +1,8 @@
 use crate::layer::Layer;
 use crate::layout::{self, Issuing};
 use crate::{
-    CLOCK_FLOOR, ComposeError, Quorum, SystemIds, admin, config, etcdctl, identity, network, unit,
+    CLOCK_FLOOR, ComposeError, Quorum, SystemIds, admin, config, etcdctl, identity, network,
+    overlay, unit,
 };
 use imgbuild_base::{Digest, Epoch, Tree};
 use imgbuild_pki::{Authority, ClusterSecret, KeyLabel, Validity};
@@ -94,19 +95,10 @@ impl<'a> Composer<'a> {
     /// # Errors
     /// [`ComposeError`] when a path or name of the recipe cannot be used.
     pub fn node(&self, node: &Node) -> Result<Tree, ComposeError> {
-        let files = layout::files(&self.recipe.pki.layout)?;
-        let settings = config::settings(self.recipe, node, &files)?;
-        let rendered = config::render(&self.recipe.etcd, &settings)?;
         let mut layer = Layer::new(self.epoch);
         identity::add(&mut layer, self.recipe, node, self.secret)?;
         network::add(&mut layer, self.recipe, node)?;
-        layout::add(&mut layer, self.recipe, node, &self.issuing(), self.ids)?;
-        let text = unit::unit(self.recipe, node, &rendered)?;
-        layer.text("etc/systemd/system/etcd.service", text)?;
-        layer.enable("etcd.service", "/etc/systemd/system")?;
-        if let Some((path, text)) = rendered.file {
-            layer.text(&path, text)?;
-        }
+        self.member(&mut layer, node, self.ids)?;
         // StateDirectory= reaches only below /var/lib.
         let made: String = unit::directories(self.recipe)
             .filter(|dir| !dir.is_within("var/lib"))
@@ -115,10 +107,36 @@ impl<'a> Composer<'a> {
         if !made.is_empty() {
             layer.text("etc/tmpfiles.d/etcd.conf", made)?;
         }
-        let wrapper = etcdctl::wrapper(self.recipe, node, &files)?;
-        layer.file(etcdctl::WRAPPER, 0o755, crate::Owner::ROOT, wrapper)?;
         layer.stamp(CLOCK_FLOOR, self.clock_floor())?;
         Ok(layer.into_tree())
+    }
+
+    /// What makes a machine this member of the cluster, whatever else it is: certificates,
+    /// configuration, unit and tools.
+    fn member(&self, layer: &mut Layer, node: &Node, ids: SystemIds) -> Result<(), ComposeError> {
+        let files = layout::files(&self.recipe.pki.layout)?;
+        let settings = config::settings(self.recipe, node, &files)?;
+        let rendered = config::render(&self.recipe.etcd, &settings)?;
+        layout::add(layer, self.recipe, node, &self.issuing(), ids)?;
+        let text = unit::unit(self.recipe, node, &rendered)?;
+        layer.text("etc/systemd/system/etcd.service", text)?;
+        layer.enable("etcd.service", "/etc/systemd/system")?;
+        if let Some((path, text)) = rendered.file {
+            layer.text(&path, text)?;
+        }
+        let wrapper = etcdctl::wrapper(self.recipe, node, &files)?;
+        layer.file(etcdctl::WRAPPER, 0o755, crate::Owner::ROOT, wrapper)
+    }
+
+    /// The part of `node` for a machine that has an operating system already; see
+    /// [`overlay`](crate::overlay). As secret as the layer is.
+    ///
+    /// # Errors
+    /// [`ComposeError`] as [`Composer::node`].
+    pub fn overlay(&self, node: &Node) -> Result<Tree, ComposeError> {
+        let mut layer = Layer::new(self.epoch);
+        self.member(&mut layer, node, overlay::IDS)?;
+        overlay::finish(layer, self.recipe, self.epoch)
     }
 
     /// The admin bundle; its files are at the root of the tree.

@@ -96,7 +96,7 @@ fn add_ssh(
         "etc/ssh/ssh_host_ed25519_key.pub",
         format!("{}\n", key.public()),
     )?;
-    layer.text("etc/ssh/sshd_config.d/imgbuild.conf", SSHD.to_owned())?;
+    layer.text("etc/ssh/sshd_config", SSHD.to_owned())?;
     layer.directory("root", 0o700, Owner::ROOT)?;
     layer.directory("root/.ssh", 0o700, Owner::ROOT)?;
     let keys: Vec<String> = ssh

@@ -10,6 +10,7 @@
 //! - [`layout`]: which certificates there are, and where a node keeps them.
 //! - [`config`]: etcd's settings, as flags, environment file or configuration file.
 //! - [`unit`](mod@unit), [`etcdctl`], [`network`], [`identity`]: the other files of a layer.
+//! - [`overlay`]: what of a node goes onto a machine that has an operating system already.
 //! - [`check_clock`]: proves that a node's clock cannot start before its certificates hold.
 //!
 //! The layer holds only what differs between nodes or must stay private; it is a few
@@ -26,6 +27,7 @@ pub mod identity;
 mod layer;
 pub mod layout;
 pub mod network;
+pub mod overlay;
 pub mod quorum;
 mod quote;
 mod template;

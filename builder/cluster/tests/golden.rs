@@ -145,6 +145,51 @@ fn every_option_in_every_style() {
     }
 }
 
+/// What goes onto a machine with an operating system of its own: nothing of its name, its
+/// network or its users, and all of it root's.
+#[test]
+fn overlays() {
+    for (recipe, name) in [
+        (vm_3node(), "vm-3node.n1"),
+        (pi_2node(), "pi-2node.controller-0"),
+    ] {
+        let tree = with(&recipe, |composer| {
+            composer.overlay(&recipe.nodes[0]).unwrap()
+        });
+        insta::assert_snapshot!(format!("{name}.overlay.list"), listing(&tree));
+        let owners = text(&tree, "usr/local/lib/imgbuild/etcd-owners.conf");
+        insta::assert_snapshot!(format!("{name}.overlay.owners"), owners);
+    }
+    let elsewhere = vm_3node_with(
+        "data_dir = \"/var/opt/etcd/data\"\nwal_dir = \"/var/log/wal\"\n",
+        "",
+    );
+    let tree = with(&elsewhere, |composer| {
+        composer.overlay(&elsewhere.nodes[0]).unwrap()
+    });
+    for (path, line) in [
+        (
+            "etc/sysusers.d/etcd.conf",
+            "u etcd - \"etcd\" /var/opt/etcd/data",
+        ),
+        (
+            "usr/local/lib/imgbuild/etcd-owners.conf",
+            "d /var/opt/etcd/data 0700 etcd etcd",
+        ),
+        (
+            "usr/local/lib/imgbuild/etcd-owners.conf",
+            "d /var/log/wal 0700 etcd etcd",
+        ),
+        (
+            "etc/systemd/system/etcd-prepare.service",
+            "RequiresMountsFor=/var/opt/etcd/data /var/log/wal",
+        ),
+    ] {
+        let text = text(&tree, path);
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}
+
 #[test]
 fn admin_bundle() {
     let recipe = vm_3node();

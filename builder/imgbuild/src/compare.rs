@@ -1,17 +1,20 @@
-//! Two builds of one thing held side by side; a difference is named by image, layer and path.
+//! Two builds of one thing held side by side; a difference is named by image or archive, layer
+//! and path.
 
+use crate::archive;
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::pipeline::{Built, BuiltImage};
 use bytes::Bytes;
 use imgbuild_base::{Entry, Kind, Tree, TreePath};
 use imgbuild_formats::disk::SECTOR;
 use imgbuild_formats::{fat, gpt, mbr, squashfs};
+use imgbuild_recipe::resolved::Format;
 use std::path::Path;
 
 /// How many differing paths of one layer are named.
 const MOST_PATHS: usize = 20;
 
-/// Compares all images of two builds.
+/// Compares all images and archives of two builds.
 pub(crate) fn images(first: &Built, second: &Built) -> Result<()> {
     let mut lines = Vec::new();
     for (one, two) in first.images.iter().zip(&second.images) {
@@ -37,7 +40,11 @@ fn differences(one: &BuiltImage, two: &BuiltImage, lines: &mut Vec<String>) -> R
     }
     let image = &one.node;
     let before = lines.len();
-    if let (Some(a), Some(b)) = (boot_files(&a), boot_files(&b)) {
+    let inside = match one.format {
+        Format::Img => boot_files,
+        Format::Overlay => archived,
+    };
+    if let (Some(a), Some(b)) = (inside(&a), inside(&b)) {
         trees(&format!("{image}"), &a, &b, lines);
     }
     if lines.len() == before {
@@ -54,6 +61,11 @@ fn read(path: &Path) -> Result<Bytes> {
     fs_err::read(path)
         .map(Bytes::from)
         .or_fail(Failure::Storage)
+}
+
+/// An archive's files; nothing when it is too damaged to have any.
+fn archived(archive: &Bytes) -> Option<Tree> {
+    archive::read(archive).ok()
 }
 
 /// The boot partition's files; nothing when the image is too damaged to have any.

@@ -2,10 +2,12 @@
 //!
 //! The way of the data, one module a station: [`cli`] reads the command line, [`project`]
 //! finds recipe, lock and secret, [`plan`] says what has to be made (pure), [`realise`] makes
-//! what the store does not have, [`image`] arranges the layers on disks, [`output`] puts the
+//! what the store does not have, [`image`] arranges the layers on disks, [`overlay`] puts them
+//! into archives for machines that have an operating system already, [`output`] puts the
 //! finished directory in place, [`summary`] says what was made. [`pipeline`] is that list of
 //! verbs; [`means`] are what it works with. Only [`terminal`] prints.
 
+mod archive;
 mod cli;
 mod compare;
 mod error;
@@ -14,6 +16,7 @@ mod interrupt;
 mod lock;
 mod means;
 mod output;
+mod overlay;
 mod pipeline;
 mod plan;
 mod project;

@@ -128,8 +128,8 @@ impl OutDir {
         Ok(value)
     }
 
-    /// Remembers how an image was left.
-    pub(crate) fn remember(&mut self, name: &str, key: Digest, sha256: Digest) -> io::Result<()> {
+    /// Remembers how an image was left, and returns its size in bytes.
+    pub(crate) fn remember(&mut self, name: &str, key: Digest, sha256: Digest) -> io::Result<u64> {
         let now = fs_err::symlink_metadata(self.path.join(name))?;
         let state = ImageState {
             key,
@@ -138,8 +138,9 @@ impl OutDir {
             mtime: mtime(&now),
             inode: now.ino(),
         };
+        let size = state.size;
         self.state.images.insert(name.to_owned(), state);
-        Ok(())
+        Ok(size)
     }
 
     /// Forgets, and removes, images of nodes that are no longer in the recipe.

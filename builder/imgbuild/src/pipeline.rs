@@ -6,9 +6,10 @@ use crate::image::{self, Layer};
 use crate::lock::Lock;
 use crate::means::Means;
 use crate::output::OutDir;
+use crate::overlay;
 use crate::plan::{self, Plan};
 use crate::project::{self, Project};
-use crate::realise::{self, Shared};
+use crate::realise::{self, Shared, System};
 use crate::summary;
 use imgbuild_base::event::Unit;
 use imgbuild_base::{Body, Digest, Epoch, Events, Hasher, NodeName, Tree};
@@ -16,9 +17,10 @@ use imgbuild_cluster::{Composer, Facts};
 use imgbuild_formats::squashfs;
 use imgbuild_pki::{ClusterSecret, KeyLabel};
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::Node;
+use imgbuild_recipe::resolved::{Format, Node};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -33,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) lock: Lock,
     /// The nodes wanted, by place in the recipe.
     wanted: Vec<usize>,
+    /// What is written for each of them.
+    pub(crate) formats: BTreeSet<Format>,
     /// Where the images go.
     pub(crate) out: PathBuf,
     secret: PathBuf,
@@ -53,11 +57,16 @@ impl Request {
         let lock = project.matching_lock()?;
         let wanted = wanted(&project.recipe, &args.node)?;
         let snapshot = Some(lock.debian.snapshot.as_str());
+        let formats = match &args.format[..] {
+            [] => &project.recipe.image.formats[..],
+            given => given,
+        };
         let means = Means::new(global, &project.recipe, snapshot, &events)?;
         Ok(Self {
             out: args.out.clone().unwrap_or_else(|| project.out_path()),
             secret: args.secret.clone().unwrap_or_else(|| project.secret_path()),
             wanted,
+            formats: formats.iter().copied().collect(),
             means,
             events,
             lock,
@@ -87,6 +96,7 @@ impl Request {
             &self.lock,
             epoch,
             &nodes,
+            &self.formats,
         )
     }
 }
@@ -131,6 +141,8 @@ pub(crate) struct BuiltImage {
     pub(crate) node: NodeName,
     /// The node's address.
     pub(crate) address: IpAddr,
+    /// What it is written as.
+    pub(crate) format: Format,
     /// The file.
     pub(crate) path: PathBuf,
     /// Its SHA-256.
@@ -152,7 +164,7 @@ pub(crate) struct Built {
     pub(crate) recipe: Recipe,
     /// The output directory.
     pub(crate) out: PathBuf,
-    /// The images, in the order of the recipe.
+    /// The images and archives: by format, in the order of the recipe.
     pub(crate) images: Vec<BuiltImage>,
     /// The admin bundle.
     pub(crate) admin: PathBuf,
@@ -174,10 +186,23 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
     let (secret, new_secret) = project::secret(&request.secret)?;
     let (shared, steps) = realise::shared(&plan, &request.lock, &request.means, &request.events)?;
     let recipe = &request.project.recipe;
-    let composer =
-        Composer::new(recipe, &secret, plan.epoch, shared.ids).or_fail(Failure::Other)?;
-    let layers = node_layers(request, &composer, plan.epoch)?;
-    let images = write_images(request, &plan, &shared, &layers, &secret, &mut out)?;
+    let ids = shared.ids();
+    let composer = Composer::new(recipe, &secret, plan.epoch, ids).or_fail(Failure::Other)?;
+    let mut images = Vec::new();
+    if let Some(system) = &shared.system {
+        let layers = node_layers(request, &composer, plan.epoch)?;
+        images = write_images(request, &plan, &shared, system, &layers, &secret, &mut out)?;
+    }
+    if request.formats.contains(&Format::Overlay) {
+        images.extend(overlay::write(
+            request,
+            &composer,
+            shared.etcd()?,
+            &secret,
+            &mut out,
+        )?);
+    }
+    out.retain(&files(recipe)).or_fail(Failure::Storage)?;
     let admin = composer.admin().or_fail(Failure::Other)?;
     let admin = out.put_tree("admin", &admin).or_fail(Failure::Storage)?;
     summary::write(request, &plan, &shared, &mut out).or_fail(Failure::Storage)?;
@@ -194,6 +219,14 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
         steps,
         took: started.elapsed(),
     })
+}
+
+/// The names of everything that may be written for a recipe.
+fn files(recipe: &Recipe) -> Vec<String> {
+    let names = recipe.nodes.iter().map(|node| &node.name);
+    names
+        .flat_map(|name| Format::ALL.map(|format| format!("{name}{}", format.suffix())))
+        .collect()
 }
 
 /// A node's layer, in memory only.
@@ -235,6 +268,7 @@ fn write_images(
     request: &Request,
     plan: &Plan,
     shared: &Shared,
+    system: &System,
     layers: &[NodeLayer<'_>],
     secret: &ClusterSecret,
     out: &mut OutDir,
@@ -244,7 +278,7 @@ fn write_images(
         cluster: &recipe.cluster.name,
         image: &recipe.image,
         epoch: plan.epoch,
-        boot: &shared.boot,
+        boot: &system.boot,
         shared: &shared.layers,
     };
     let task = request
@@ -268,6 +302,7 @@ fn write_images(
             let built = BuiltImage {
                 node: own.node.name.clone(),
                 address: own.node.address,
+                format: Format::Img,
                 path: out.path().join(&name),
                 sha256,
                 size: disk.size().get(),
@@ -277,12 +312,6 @@ fn write_images(
             Ok((built, key))
         })
         .collect::<Result<_>>()?;
-    let names: Vec<String> = recipe
-        .nodes
-        .iter()
-        .map(|node| format!("{}.img", node.name))
-        .collect();
-    out.retain(&names).or_fail(Failure::Storage)?;
     for (image, key) in &written {
         let name = format!("{}.img", image.node);
         out.remember(&name, *key, image.sha256)
@@ -314,6 +343,7 @@ pub(crate) fn check(request: &Request, first: &Built) -> Result<()> {
         project: request.project.clone(),
         lock: request.lock.clone(),
         wanted: request.wanted.clone(),
+        formats: request.formats.clone(),
         out: scratch.path().join("out"),
         secret: request.secret.clone(),
         means: request

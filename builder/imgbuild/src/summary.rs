@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::realise::Shared;
 use crate::terminal::table;
 use imgbuild_base::{ByteSize, Epoch};
+use imgbuild_recipe::resolved::Format;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
@@ -128,7 +129,7 @@ impl Built {
                 ]
             })
             .collect();
-        let head = ["node", "address", "image", "size", "content", ""];
+        let head = ["node", "address", "file", "size", "content", ""];
         let mut text = format!("\n{}\n\n", table(&head, &rows));
         let quorum = &self.facts.quorum;
         text.push_str(&format!(
@@ -152,13 +153,28 @@ impl Built {
                 secret.display()
             ));
         }
+        for format in Format::ALL {
+            if self.images.iter().any(|image| image.format == format) {
+                text.push_str(&self.next(format));
+            }
+        }
         let admin = self.admin.display();
-        text.push_str(&format!(
-            "next: write each image to its card or disk, or try them first: imgbuild run {}\n\
-             then: . {admin}/env && etcdctl member list",
-            self.name
-        ));
+        text.push_str(&format!("then: . {admin}/env && etcdctl member list"));
         text
+    }
+
+    /// What to do with files of a format, as a line.
+    fn next(&self, format: Format) -> String {
+        match format {
+            Format::Img => format!(
+                "next: write each image to its card or disk, or try them first: imgbuild run {}\n",
+                self.name
+            ),
+            Format::Overlay => "next: on each machine, as root: tar -C / -xpzf \
+                                NODE.overlay.tar.gz; systemctl daemon-reload; systemctl restart \
+                                --no-block etcd\n"
+                .to_owned(),
+        }
     }
 }
 

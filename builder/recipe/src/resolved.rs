@@ -13,7 +13,7 @@ mod warning;
 
 pub use access::{Access, Console, Ssh};
 pub use etcd::{Advertised, ConfigStyle, Etcd, EtcdSource, Listeners, LogLevel, Tuning};
-pub use image::{Board, Component, DiskSize, Image, Suite};
+pub use image::{Board, Component, DiskSize, Format, Image, Suite};
 pub use network::{Addressing, Network};
 pub use pki::{Pki, PkiLayout};
 pub use warning::{Warning, majority};

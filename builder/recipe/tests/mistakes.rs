@@ -80,6 +80,8 @@ mistakes! {
     pi_without_firmware: [("board = \"vm\"", "board = \"raspberry-pi\"\ncomponents = [\"main\"]")];
     bad_package: [("board = \"vm\"", "board = \"vm\"\npackages = [\"htop\", \"Vim!\"]")];
     bad_mirror: [("board = \"vm\"", "board = \"vm\"\nmirrors = [\"ftp://example.org/debian\"]")];
+    format_unknown: [("board = \"vm\"", "board = \"vm\"\nformats = [\"img\", \"overlays\"]")];
+    format_none: [("board = \"vm\"", "board = \"vm\"\nformats = []")];
     size_unit: [("board = \"vm\"", "board = \"vm\"\nsize = \"400 MB\"")];
     size_too_small: [("board = \"vm\"", "board = \"vm\"\nsize = \"128M\"")];
     size_not_whole: [("board = \"vm\"", "board = \"vm\"\nsize = \"400001K\"")];

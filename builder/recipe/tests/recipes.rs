@@ -341,7 +341,14 @@ fn a_recipe_is_found_by_path_by_name_and_in_the_program() {
         .collect();
     assert_eq!(
         names,
-        ["home", "pi-2node", "pi-3node", "vm-1node", "vm-3node"]
+        [
+            "home",
+            "pi-2node",
+            "pi-3node",
+            "vm-1node",
+            "vm-1node-arm64",
+            "vm-3node"
+        ]
     );
 
     let error = find("pi-2nodes", dir.path()).unwrap_err();
@@ -349,7 +356,8 @@ fn a_recipe_is_found_by_path_by_name_and_in_the_program() {
     let help = miette::Diagnostic::help(&error).unwrap().to_string();
     assert_eq!(
         help,
-        "did you mean pi-2node? there are home, pi-2node, pi-3node, vm-1node, vm-3node"
+        "did you mean pi-2node? there are home, pi-2node, pi-3node, vm-1node, vm-1node-arm64, \
+         vm-3node"
     );
     let missing = find("./none.toml", dir.path()).unwrap_err();
     let cause = std::error::Error::source(&missing).unwrap().to_string();

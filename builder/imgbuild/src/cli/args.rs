@@ -1,7 +1,9 @@
 //! The command line as types: help, completions and manual pages all come from here.
 
 use crate::terminal::Color;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use imgbuild_recipe::resolved::Format;
 use std::path::PathBuf;
 
 /// Builds flashable images that form a TLS-secured etcd cluster on first boot.
@@ -66,6 +68,12 @@ pub(crate) struct GlobalArgs {
     pub(crate) color: Color,
 }
 
+/// The words that `--format` takes.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let words = Format::ALL.map(|one| PossibleValue::new(one.as_str()).help(one.about()));
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<Format>())
+}
+
 /// Options of a build.
 #[derive(Args, Debug, Clone, Default)]
 pub(crate) struct BuildArgs {
@@ -80,6 +88,11 @@ pub(crate) struct BuildArgs {
     /// The cluster's secret [default: NAME.secret beside the recipe; made when missing].
     #[arg(long, value_name = "FILE")]
     pub(crate) secret: Option<PathBuf>,
+
+    /// What to write for each node, in place of the recipe's image.formats; may be given several
+    /// times or as a list with commas.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = formats())]
+    pub(crate) format: Vec<Format>,
 
     /// Build everything a second time from the inputs and compare to the bit.
     #[arg(long)]

@@ -14,6 +14,7 @@ use crate::project::Project;
 use crate::terminal::{Style, Terminal};
 use args::{BuildArgs, Cli, Command, GlobalArgs};
 use clap::{CommandFactory, Parser};
+use imgbuild_recipe::resolved::Format;
 use std::process::ExitCode;
 
 /// Runs the program.
@@ -83,7 +84,10 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
         }
         Command::Store(command) => store::store(terminal, &global, &command),
         Command::Run(args) => {
-            let built = pipeline::build(&request(terminal, &global, &args.name, &args.build)?)?;
+            let mut request = request(terminal, &global, &args.name, &args.build)?;
+            // Whatever else is wanted: what is booted is the images.
+            request.formats.insert(Format::Img);
+            let built = pipeline::build(&request)?;
             run::run(terminal, &args, &built)
         }
         Command::Completions { shell } => meta::completions(terminal, shell),

@@ -7,7 +7,7 @@ use crate::pipeline::Built;
 use crate::terminal::Terminal;
 use imgbuild_lab::health::Credentials;
 use imgbuild_lab::{Emulation, Lab, LabNode, LabSpec, MachineKind, NodeStatus, Phase};
-use imgbuild_recipe::resolved::Board;
+use imgbuild_recipe::resolved::{Board, Format};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -89,6 +89,7 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
         nodes: built
             .images
             .iter()
+            .filter(|image| image.format == Format::Img)
             .map(|image| LabNode {
                 name: image.node.clone(),
                 address: image.address,

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     NodeLayer,
     /// Arranges a node's layers on a disk image, in the output directory.
     Disk,
+    /// Puts etcd and a node's part into an archive, in the output directory.
+    Overlay,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::EtcdLayer => "etcd-layer",
             Self::NodeLayer => "node-layer",
             Self::Disk => "disk",
+            Self::Overlay => "overlay",
         }
     }
 
@@ -62,7 +65,7 @@ impl Kind {
             Self::Fetch | Self::Unpack | Self::BaseLayer | Self::Boot => Kept::Store,
             Self::Etcd | Self::EtcdLayer => Kept::Store,
             Self::Compose | Self::NodeLayer => Kept::Memory,
-            Self::Disk => Kept::Output,
+            Self::Disk | Self::Overlay => Kept::Output,
         }
     }
 }

@@ -8,6 +8,9 @@
 //!                etcd:VERSION ─► etcd-layer ────────────────────┼─► disk:NODE
 //!                                               node-layer:NODE ┘
 //! ```
+//!
+//! An overlay archive, `overlay:NODE`, takes `etcd-layer` only: where no disk is wanted, there
+//! is no package to be fetched but etcd's own.
 
 pub(crate) mod graph;
 
@@ -17,7 +20,7 @@ use graph::{Graph, Kind, StepId};
 use imgbuild_base::{Arch, Epoch};
 use imgbuild_debian::lock::LockedPackage;
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::{Board, EtcdSource, Node};
+use imgbuild_recipe::resolved::{Board, EtcdSource, Format, Node};
 use imgbuild_system::Overlays;
 use imgbuild_system::packages::{self, Feature, Selection};
 use imgbuild_system::prune::Keep;
@@ -46,18 +49,27 @@ pub(crate) struct Plan {
     pub(crate) zstd_level: u8,
     /// The time of everything.
     pub(crate) epoch: Epoch,
-    /// The base layer.
-    pub(crate) base_layer: StepId,
-    /// What the board starts from.
-    pub(crate) boot: StepId,
+    /// What only disks need, if any are wanted.
+    pub(crate) system: Option<SystemSteps>,
     /// etcd's layer.
     pub(crate) etcd_layer: StepId,
 }
 
+/// The steps that only disks need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemSteps {
+    /// The base layer.
+    pub(crate) base_layer: StepId,
+    /// What the board starts from.
+    pub(crate) boot: StepId,
+}
+
 impl Plan {
-    /// The steps whose results the nodes' disks are put together from.
-    pub(crate) fn goals(&self) -> [StepId; 3] {
-        [self.base_layer, self.boot, self.etcd_layer]
+    /// The steps whose results disks and archives are put together from.
+    pub(crate) fn goals(&self) -> Vec<StepId> {
+        let system = self.system.map(|system| [system.base_layer, system.boot]);
+        let etcd = [self.etcd_layer];
+        system.into_iter().flatten().chain(etcd).collect()
     }
 }
 
@@ -72,13 +84,14 @@ pub(crate) fn selection(recipe: &Recipe) -> Result<Selection> {
         .or_fail(Failure::Other)
 }
 
-/// The plan for the nodes `wanted` of a recipe.
+/// The plan for the nodes `wanted` of a recipe, in these formats.
 pub(crate) fn plan(
     name: &str,
     recipe: &Recipe,
     lock: &Lock,
     epoch: Epoch,
     wanted: &[&Node],
+    formats: &BTreeSet<Format>,
 ) -> Result<Plan> {
     let (arch, board) = (recipe.image.arch, recipe.image.board);
     let overlays = Overlays::builtin();
@@ -87,7 +100,11 @@ pub(crate) fn plan(
     let mut packages = BTreeMap::new();
     let mut base_inputs = Vec::new();
     let mut etcd_inputs = Vec::new();
+    let disks = formats.contains(&Format::Img);
     for package in &lock.debian.packages {
+        if !disks && !is_etcd(recipe, package) {
+            continue;
+        }
         let (fetch, unpack) = package_steps(&mut graph, package, &keep);
         packages.insert(fetch, package.clone());
         if is_etcd(recipe, package) {
@@ -96,30 +113,35 @@ pub(crate) fn plan(
             base_inputs.push(unpack);
         }
     }
-    let compose = graph.add(
-        Kind::Compose,
-        arch.debian(),
-        [
-            ("board", board.to_string()),
-            ("arch", arch.to_string()),
-            ("overlays", overlays.digest().to_string()),
-            ("epoch", epoch.to_string()),
-        ],
-        base_inputs,
-        BASE_COST,
-    );
     let layer = [
         ("zstd-level", recipe.image.zstd_level.to_string()),
         ("epoch", epoch.to_string()),
     ];
-    let base_layer = graph.add(
-        Kind::BaseLayer,
-        arch.debian(),
-        layer.clone(),
-        vec![compose],
-        BASE_COST,
-    );
-    let boot = graph.add(Kind::Boot, board.as_str(), [], vec![compose], BASE_COST);
+    let system = disks.then(|| {
+        let compose = graph.add(
+            Kind::Compose,
+            arch.debian(),
+            [
+                ("board", board.to_string()),
+                ("arch", arch.to_string()),
+                ("overlays", overlays.digest().to_string()),
+                ("epoch", epoch.to_string()),
+            ],
+            base_inputs,
+            BASE_COST,
+        );
+        let inputs = vec![compose];
+        SystemSteps {
+            base_layer: graph.add(
+                Kind::BaseLayer,
+                arch.debian(),
+                layer.clone(),
+                inputs.clone(),
+                BASE_COST,
+            ),
+            boot: graph.add(Kind::Boot, board.as_str(), [], inputs, BASE_COST),
+        }
+    });
     let etcd = etcd_step(&mut graph, recipe, lock, etcd_inputs)?;
     let bin_dir = [("bin-dir", recipe.etcd.bin_dir.to_string())];
     let etcd_layer = graph.add(
@@ -138,8 +160,13 @@ pub(crate) fn plan(
             vec![],
             0,
         );
-        let inputs = vec![base_layer, boot, etcd_layer, own];
-        graph.add(Kind::Disk, subject, [], inputs, 0);
+        if let Some(SystemSteps { base_layer, boot }) = system {
+            let inputs = vec![base_layer, boot, etcd_layer, own];
+            graph.add(Kind::Disk, subject, [], inputs, 0);
+        }
+        if formats.contains(&Format::Overlay) {
+            graph.add(Kind::Overlay, subject, [], vec![etcd_layer, own], 0);
+        }
     }
     Ok(Plan {
         name: name.to_owned(),
@@ -152,8 +179,7 @@ pub(crate) fn plan(
         bin_dir: recipe.etcd.bin_dir.clone(),
         zstd_level: recipe.image.zstd_level,
         epoch,
-        base_layer,
-        boot,
+        system,
         etcd_layer,
     })
 }

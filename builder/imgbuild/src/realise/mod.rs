@@ -22,7 +22,7 @@ use crate::means::Means;
 use crate::plan::Plan;
 use crate::plan::graph::{Kept, Kind, Step, StepId};
 use imgbuild_base::{Body, Events, Tree};
-use imgbuild_cluster::SystemIds;
+use imgbuild_cluster::{Owner, SystemIds};
 use imgbuild_debian::deb::UnpackedDeb;
 use imgbuild_etcd::EtcdBinaries;
 use imgbuild_fetch::Item;
@@ -41,10 +41,32 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 pub(crate) struct Shared {
     /// The layers, lowest first.
     pub(crate) layers: Vec<Layer>,
+    /// What only disks need; nothing when none are built.
+    pub(crate) system: Option<System>,
+}
+
+/// What disks hold besides layers, and what their node layers are made with.
+#[derive(Debug)]
+pub(crate) struct System {
     /// What the board starts from.
     pub(crate) boot: Tree,
     /// Numeric owners that the node layers use.
     pub(crate) ids: SystemIds,
+}
+
+impl Shared {
+    /// Numeric owners for the node layers. Without disks there are no layers to use them.
+    pub(crate) fn ids(&self) -> SystemIds {
+        let none = SystemIds { etcd: Owner::ROOT };
+        self.system.as_ref().map_or(none, |system| system.ids)
+    }
+
+    /// The layer with etcd's programs.
+    pub(crate) fn etcd(&self) -> Result<&Layer> {
+        self.layers
+            .last()
+            .ok_or_else(|| CommandError::msg(Failure::Other, "a build without etcd"))
+    }
 }
 
 /// How many steps a build had.
@@ -372,9 +394,7 @@ impl Run<'_> {
             Value::Objects(result) => Ok(result),
             _ => Err(CommandError::msg(Failure::Other, "a layer that is none")),
         };
-        let base = objects(self.plan.base_layer)?;
         let etcd = objects(self.plan.etcd_layer)?;
-        let boot = objects(self.plan.boot)?;
         let layer = |prefix: &str, result: &StepResult| {
             let object = self.output(result, steps::LAYER)?;
             let bytes = object.bytes().or_fail(Failure::Storage)?;
@@ -384,15 +404,24 @@ impl Run<'_> {
             })
         };
         let arch = self.plan.arch;
+        let etcd = layer(&format!("10-etcd-{arch}"), &etcd)?;
+        let Some(system) = &self.plan.system else {
+            let layers = vec![etcd];
+            return Ok(Shared {
+                layers,
+                system: None,
+            });
+        };
+        let base = objects(system.base_layer)?;
+        let boot = objects(system.boot)?;
         let packed = self.output(&boot, steps::BOOT)?;
         let packed = packed.bytes().or_fail(Failure::Storage)?;
         Ok(Shared {
-            layers: vec![
-                layer(&format!("00-base-{arch}"), &base)?,
-                layer(&format!("10-etcd-{arch}"), &etcd)?,
-            ],
-            boot: pack::decode(&packed).or_fail(Failure::Storage)?,
-            ids: steps::ids(&base)?,
+            layers: vec![layer(&format!("00-base-{arch}"), &base)?, etcd],
+            system: Some(System {
+                boot: pack::decode(&packed).or_fail(Failure::Storage)?,
+                ids: steps::ids(&base)?,
+            }),
         })
     }
 }
@@ -429,5 +458,6 @@ fn doing(step: &Step) -> String {
         Kind::EtcdLayer => format!("writing the etcd layer for {subject}"),
         Kind::NodeLayer => format!("making the layer of {subject}"),
         Kind::Disk => format!("writing the image of {subject}"),
+        Kind::Overlay => format!("writing the archive of {subject}"),
     }
 }

@@ -89,5 +89,6 @@ const fn words(kind: Kind) -> &'static str {
         Kind::EtcdLayer => "writing the etcd layer",
         Kind::NodeLayer => "making node layers",
         Kind::Disk => "writing images",
+        Kind::Overlay => "writing archives",
     }
 }

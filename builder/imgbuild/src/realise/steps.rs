@@ -35,7 +35,9 @@ impl Run<'_> {
             Kind::Boot => self.boot(step),
             Kind::Etcd => self.etcd(step),
             Kind::EtcdLayer => self.etcd_layer(step),
-            Kind::Fetch | Kind::Compose | Kind::NodeLayer | Kind::Disk => Err(misplaced(step)),
+            Kind::Fetch | Kind::Compose | Kind::NodeLayer | Kind::Disk | Kind::Overlay => {
+                Err(misplaced(step))
+            }
         }
     }
 

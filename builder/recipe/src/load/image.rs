@@ -2,7 +2,7 @@
 
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::error::one_of;
-use crate::resolved::{Board, Component, DiskSize, Image, Suite};
+use crate::resolved::{Board, Component, DiskSize, Format, Image, Suite};
 use crate::values::{MirrorUrl, PackageName};
 use imgbuild_base::{Arch, ByteSize, SizeError};
 use std::collections::BTreeSet;
@@ -38,6 +38,9 @@ pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
         .text::<ByteSize>("boot_reserve")
         .and_then(|size| whole_mib(table, "boot_reserve", size));
     let zstd_level = table.number("zstd_level");
+    let formats = table
+        .given_choices("formats", &Format::ALL, Format::as_str)
+        .and_then(|given| check_formats(table, given));
 
     if let (Ok(Some(size)), Ok(reserve)) = (&size, &reserve) {
         check_size(table, size, *reserve);
@@ -66,6 +69,7 @@ pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
         boot_reserve: reserve?,
         packages: packages.into_iter().collect(),
         zstd_level: zstd_level?.value,
+        formats: formats?,
     })
 }
 
@@ -105,6 +109,31 @@ fn exists(table: &Table<'_>, board: &Found<Board>, arch: &Found<Arch>) -> Result
                 Arch::Arm64 => "both boards can be arm64",
             }),
     ))
+}
+
+/// Each format once, in order; without any there would be nothing to build.
+fn check_formats(
+    table: &Table<'_>,
+    given: Option<Found<Vec<Found<Format>>>>,
+) -> Result<Vec<Format>, Reported> {
+    let Some(given) = given else {
+        return Ok(vec![Format::Img]);
+    };
+    let set: BTreeSet<Format> = given.value.iter().map(|found| found.value).collect();
+    if set.is_empty() {
+        return Err(table.checker().report(
+            mistake(
+                given.span,
+                "`image.formats` is empty: nothing would be built",
+            )
+            .label("expected at least one format")
+            .help(format!(
+                "leave it out for [\"img\"], or name {}",
+                one_of(Format::ALL.map(Format::as_str).into_iter())
+            )),
+        ));
+    }
+    Ok(set.into_iter().collect())
 }
 
 fn check_components(

@@ -1,6 +1,6 @@
 //! What the images are made of.
 
-use crate::values::{MirrorUrl, PackageName};
+use crate::values::{MirrorUrl, PackageName, ValueError, wrong};
 use imgbuild_base::{Arch, ByteSize};
 use serde::Serialize;
 use std::fmt;
@@ -26,6 +26,70 @@ pub struct Image {
     pub packages: Vec<PackageName>,
     /// zstd level of the layers: 1 to 22.
     pub zstd_level: u8,
+    /// What is written for each node, sorted, without repetition; at least one.
+    pub formats: Vec<Format>,
+}
+
+/// What is written for a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A raw disk image.
+    Img,
+    /// An archive for a machine that has an operating system already.
+    Overlay,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Img, Self::Overlay];
+
+    /// The name as recipes and `--format` have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Img => "img",
+            Self::Overlay => "overlay",
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Img => "a raw disk image, to be written to a card or given to a machine",
+            Self::Overlay => {
+                "an archive to be unpacked on a machine that runs Debian, Ubuntu or Raspberry Pi \
+                 OS already: etcd, its certificates, configuration and unit"
+            }
+        }
+    }
+
+    /// What follows the node's name in the file's.
+    #[must_use]
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Img => ".img",
+            Self::Overlay => ".overlay.tar.gz",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Format {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.as_str() == text)
+            .ok_or_else(|| wrong(text, "a format"))
+    }
 }
 
 /// A kind of machine.

@@ -2,7 +2,16 @@
 
 use super::super::Absent::{Default, Depends, Mistake};
 use super::super::forms::{DISK, MIRROR, PACKAGE, SIZE};
-use super::super::{Section, Shape, choice, key};
+use super::super::{Choice, Section, Shape, choice, key};
+use crate::resolved::Format;
+
+const FORMATS: [Choice; 2] = {
+    let [img, overlay] = Format::ALL;
+    [
+        choice(img.as_str(), img.about()),
+        choice(overlay.as_str(), overlay.about()),
+    ]
+};
 
 /// `[image]`
 pub static IMAGE: Section = Section {
@@ -88,5 +97,12 @@ pub static IMAGE: Section = Section {
             "How hard layers are compressed. Above 9 takes far longer for hardly less.",
         )
         .aka(&["compression", "compression_level"]),
+        key(
+            "formats",
+            Shape::List(&Shape::Choice(&FORMATS)),
+            Default("[\"img\"]"),
+            "What is written for each node; `--format` takes its place.",
+        )
+        .aka(&["format", "output", "outputs"]),
     ],
 };
