@@ -202,7 +202,11 @@ fn every_command_has_a_manual_page() {
     let written: BTreeSet<String> = pages.keys().cloned().collect();
     assert_eq!(written, expected);
     for (file, page) in &pages {
-        let title = format!(".TH {} 1", file.trim_end_matches(".1"));
+        let title = format!(
+            ".TH {} 1  \"imgbuild {}\"",
+            file.trim_end_matches(".1"),
+            env!("CARGO_PKG_VERSION")
+        );
         for part in [
             title.as_str(),
             ".SH NAME",

@@ -248,7 +248,7 @@ fn a_mirror_that_serves_another_file_is_refused() {
     // One of another length is not even read; of one that is as long, the hash is wrong.
     case.server
         .always(&case.path(0), Manner::Other(other.clone()));
-    let error = must_fail(&mut case.build(), 5);
+    let error = must_fail(&mut case.build(), 6);
     let lengths = format!("{} bytes, expected {}", other.len(), case.missing[0].size);
     assert_says(&error, &[&name, &lengths, "127.0.0.1"]);
     assert_nothing_written(&case.out);

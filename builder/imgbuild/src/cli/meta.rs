@@ -4,6 +4,7 @@ use super::args::Cli;
 use crate::error::{Failure, OrFail, Result};
 use crate::terminal::{Terminal, table};
 use clap::CommandFactory;
+use std::io;
 use std::path::Path;
 
 /// `imgbuild recipes`.
@@ -35,8 +36,21 @@ pub(crate) fn completions(terminal: &Terminal, shell: clap_complete::Shell) -> R
 /// `imgbuild man`: a page for the program and one for each command.
 pub(crate) fn man(dir: &Path) -> Result<()> {
     fs_err::create_dir_all(dir).or_fail(Failure::Storage)?;
-    let command = Cli::command().after_long_help(exit_codes());
-    clap_mangen::generate_to(command, dir).or_fail(Failure::Storage)
+    let mut command = Cli::command()
+        .after_long_help(exit_codes())
+        .disable_help_subcommand(true);
+    command.build();
+    pages(&command, dir).or_fail(Failure::Storage)
+}
+
+/// The page of a command and those of its own commands. All say which program they are of.
+fn pages(command: &clap::Command, dir: &Path) -> io::Result<()> {
+    for own in command.get_subcommands() {
+        pages(own, dir)?;
+    }
+    let source = concat!("imgbuild ", env!("CARGO_PKG_VERSION"));
+    let page = clap_mangen::Man::new(command.clone()).source(source);
+    page.generate_to(dir).map(drop)
 }
 
 /// The table of exit codes, for the manual page.

@@ -84,15 +84,23 @@ impl Target for Download {
     }
 }
 
+/// Whether a place had a file, but not the one that was asked for.
+fn is_another_file(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::WrongBytes { .. } | Fault::WrongLength { .. } | Fault::TooLong { .. }
+    )
+}
+
 /// The failure of a fetch as the user sees it: wrong bytes are another matter than none.
 pub(crate) fn fetch_failed(error: &FetchError) -> CommandError {
     let FetchError::Items(items) = error else {
         return CommandError::new(Failure::Fetch, error);
     };
     let is_wrong = |item: &ItemError| match item {
-        ItemError::Failed { tries, .. } | ItemError::Offline { tries, .. } => tries
-            .iter()
-            .any(|one| matches!(one.fault, Fault::WrongBytes { .. })),
+        ItemError::Failed { tries, .. } | ItemError::Offline { tries, .. } => {
+            tries.iter().any(|one| is_another_file(&one.fault))
+        }
         ItemError::Sink { .. } | ItemError::Broken { .. } => false,
     };
     let failure = if items
