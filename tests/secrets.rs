@@ -1,4 +1,4 @@
-//! No private key is in the store, and the authority's is in no image: every byte of both is
+//! No private key is in the store, and the authority's is in no image or archive: every byte of both is
 //! searched for the keys' content in every form in which it could be there.
 #![allow(
     clippy::unwrap_used,
@@ -134,7 +134,9 @@ impl Cluster {
         let dir = scratch().keep();
         let recipe = recipe_copy(&dir.join("recipe"), "vm-3node");
         let out = dir.join("out");
-        must(imgbuild().arg("build").arg(&recipe).arg("--out").arg(&out));
+        let mut build = imgbuild();
+        build.arg("build").arg(&recipe).arg("--out").arg(&out);
+        must(build.args(["--format", "img,overlay"]));
         let mut root = Needles::default();
         let validity = Validity::starting(Epoch::try_from(now()).unwrap(), 3650).unwrap();
         let spec = AuthoritySpec {
@@ -236,7 +238,7 @@ fn no_private_key_is_in_the_store() {
 }
 
 #[test]
-fn the_authoritys_key_is_in_no_image() {
+fn the_authoritys_key_is_in_no_image_or_archive() {
     let cluster = Cluster::get();
     let clean = |what: &str, bytes: &[u8]| {
         let found = cluster.root.search(bytes);
@@ -265,6 +267,19 @@ fn the_authoritys_key_is_in_no_image() {
                 );
             }
         }
+    }
+    for node in ["etcd-0", "etcd-1", "etcd-2"] {
+        let name = format!("{node}.overlay.tar.gz");
+        let archive = pipe(
+            "zcat \"$0\"",
+            &fs_err::read(cluster.out.join(&name)).unwrap(),
+        );
+        clean(&name, &archive);
+        let met = cluster.leaves.search(&archive).len();
+        assert!(
+            met >= 4,
+            "only {met} forms of its node's keys are in {name}"
+        );
     }
     // The search does find: every node's own keys are where they belong.
     assert!(

@@ -155,3 +155,43 @@ fn files(place: &str, one: &Bytes, two: &Bytes, lines: &mut Vec<String>) {
         None => format!("{place}: {} bytes against {}", one.len(), two.len()),
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imgbuild_base::{Digest, Epoch, Meta};
+
+    /// An archive with one file of this content.
+    fn archive_of(dir: &Path, name: &str, content: &str) -> BuiltImage {
+        let mut tree = Tree::new();
+        let file = TreePath::new("etc/etcd/key").unwrap();
+        let meta = Meta::root(0o600, Epoch::ZERO);
+        tree.put_file(file, meta, content.to_owned());
+        let bytes = archive::last_part(&tree).unwrap();
+        let path = dir.join(name);
+        fs_err::write(&path, &bytes).unwrap();
+        BuiltImage {
+            node: "etcd-0".parse().unwrap(),
+            address: [10, 0, 0, 1].into(),
+            format: Format::Overlay,
+            path,
+            sha256: Digest::of(&bytes),
+            size: bytes.len() as u64,
+            content: bytes.len() as u64,
+            unchanged: false,
+        }
+    }
+
+    #[test]
+    fn a_difference_between_archives_is_named_by_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = archive_of(dir.path(), "a", "same");
+        let mut lines = Vec::new();
+        let same = archive_of(dir.path(), "b", "same");
+        differences(&one, &same, &mut lines).unwrap();
+        assert!(lines.is_empty(), "{lines:?}");
+        let other = archive_of(dir.path(), "c", "sane");
+        differences(&one, &other, &mut lines).unwrap();
+        assert_eq!(lines, ["etcd-0/etc/etcd/key: first at byte 2"]);
+    }
+}
