@@ -258,10 +258,11 @@ fn read_client(
     if let Ok(Some(days)) = &days {
         check_days(table, "days", days, most);
     }
-    let (name, leaf, nodes) = (name?, leaf?, nodes?);
-    let dir = dir?
-        .map(|dir| persistent_path(table, "dir", &dir))
-        .transpose()?;
+    let dir = dir.and_then(|dir| {
+        dir.map(|dir| persistent_path(table, "dir", &dir))
+            .transpose()
+    });
+    let (name, leaf, nodes, dir) = (name?, leaf?, nodes?, dir?);
     let admin = admin?.value;
     let place = match (dir, nodes) {
         (None, Some(nodes)) => {
