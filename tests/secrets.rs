@@ -10,7 +10,7 @@ mod support;
 use aho_corasick::AhoCorasick;
 use imgbuild_base::{Epoch, Kind};
 use imgbuild_formats::squashfs;
-use imgbuild_pki::{Authority, AuthoritySpec, KeyLabel, Validity};
+use imgbuild_pki::{Authority, AuthoritySpec, KeyKind, KeyLabel, Validity};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -142,6 +142,7 @@ impl Cluster {
         let spec = AuthoritySpec {
             label: KeyLabel::new(["ca", "etcd"]),
             common_name: "etcd-ca".to_owned(),
+            kind: KeyKind::P256,
             generation: 1,
             validity,
         };

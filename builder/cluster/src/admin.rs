@@ -2,12 +2,12 @@
 //! client certificate, variables for etcdctl, the nodes' ssh host keys. Templates in
 //! `overlays/node/admin`.
 
-use crate::config::CLIENT_PORT;
+use crate::config;
 use crate::layer::{Layer, Owner};
-use crate::layout::Issuing;
+use crate::layout::{Issuing, Subject};
 use crate::template::{Template, overlay};
 use crate::{ComposeError, Quorum, identity};
-use imgbuild_pki::{KeyLabel, Usage};
+use imgbuild_pki::KeyLabel;
 use imgbuild_recipe::Recipe;
 use minijinja::context;
 
@@ -25,16 +25,21 @@ pub(crate) fn add(
     issuing: &Issuing<'_>,
 ) -> Result<(), ComposeError> {
     let label = KeyLabel::new(["admin", USER]);
-    let client = issuing.issue(label, USER, None, Vec::new(), Usage::Client)?;
+    let client = issuing.issue(Subject::client(label, USER), recipe.pki.leaf)?;
     layer.certificate("ca.crt", issuing.authority.certificate())?;
-    layer.certificate("client.crt", &client.certificate)?;
+    layer.text("client.crt", client.pem())?;
     layer.key("client.key", Owner::ROOT, &client.key)?;
+    let mut clients = Vec::new();
+    for client in recipe.pki.clients.iter().filter(|client| client.admin) {
+        let issued = issuing.client(client)?;
+        let name = &client.name;
+        layer.text(&format!("{name}.crt"), issued.pem())?;
+        layer.key(&format!("{name}.key"), Owner::ROOT, &issued.key)?;
+        let user = client.common_name.as_str();
+        clients.push(context! { name => name.as_str(), user });
+    }
 
-    let endpoints: Vec<String> = recipe
-        .nodes
-        .iter()
-        .map(|node| node.https(CLIENT_PORT))
-        .collect();
+    let endpoints: Vec<String> = recipe.nodes.iter().flat_map(config::client_urls).collect();
     let cluster = recipe.cluster.name.as_str();
     layer.text(
         "env",
@@ -49,6 +54,7 @@ pub(crate) fn add(
     let readme = README.render(context! {
         cluster,
         user => USER,
+        clients,
         ssh => recipe.access.ssh.is_some(),
         endpoint => endpoints.first(),
         address => first.map(|node| node.address.to_string()),

@@ -1,5 +1,5 @@
 use imgbuild_base::{Epoch, Kind, Tree, TreePath};
-use imgbuild_pki::{Certificate, CertificateError};
+use imgbuild_pki::{Authority, Certificate, CertificateError};
 
 /// systemd's clock never starts before the time of this file (systemd(1), "clock-epoch").
 pub const CLOCK_FLOOR: &str = "usr/lib/clock-epoch";
@@ -72,16 +72,37 @@ pub fn check_clock(tree: &Tree) -> Result<(), ClockError> {
     Ok(())
 }
 
-/// Every file of `tree` with a certificate's PEM in it, in path order.
+/// The certificates in `tree` that `authority` has issued, in path order.
+pub fn leaves<'a>(
+    tree: &'a Tree,
+    authority: &'a Authority,
+) -> impl Iterator<Item = (&'a TreePath, Result<Certificate, CertificateError>)> {
+    let own = authority.certificate().der();
+    let above = move |certificate: &Certificate| certificate.der() == own;
+    let mut last = None;
+    certificates(tree).filter(move |(path, certificate)| {
+        // A file shows its certificate first, then those that vouch for it.
+        let first = last.replace(*path) != Some(*path);
+        first && !certificate.as_ref().is_ok_and(&above)
+    })
+}
+
+/// Every certificate in a PEM file of `tree`, in path order.
 pub(crate) fn certificates(
     tree: &Tree,
 ) -> impl Iterator<Item = (&TreePath, Result<Certificate, CertificateError>)> {
-    tree.iter().filter_map(|(path, entry)| match &entry.kind {
-        Kind::File(body) => {
-            let text = std::str::from_utf8(body.bytes()).ok()?;
-            text.contains("-----BEGIN CERTIFICATE-----")
-                .then(|| (path, Certificate::parse(text)))
-        }
-        _ => None,
-    })
+    tree.iter()
+        .filter_map(|(path, entry)| match &entry.kind {
+            Kind::File(body) => {
+                let text = std::str::from_utf8(body.bytes()).ok()?;
+                text.contains("-----BEGIN CERTIFICATE-----").then(|| {
+                    match Certificate::parse_all(text) {
+                        Ok(all) => all.into_iter().map(|one| (path, Ok(one))).collect(),
+                        Err(error) => vec![(path, Err(error))],
+                    }
+                })
+            }
+            _ => None,
+        })
+        .flatten()
 }

@@ -1,11 +1,11 @@
 use crate::layer::Layer;
-use crate::layout::{self, Issuing};
+use crate::layout::{self, Issuing, Subject};
 use crate::{
     CLOCK_FLOOR, ComposeError, Quorum, SystemIds, admin, config, etcdctl, identity, network,
     overlay, unit,
 };
 use imgbuild_base::{Digest, Epoch, Tree};
-use imgbuild_pki::{Authority, ClusterSecret, KeyLabel, Validity};
+use imgbuild_pki::{Authority, ClusterSecret, Issued, KeyLabel};
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::Node;
 
@@ -17,7 +17,6 @@ pub struct Composer<'a> {
     recipe: &'a Recipe,
     secret: &'a ClusterSecret,
     authority: Authority,
-    leaf_validity: Validity,
     epoch: Epoch,
     ids: SystemIds,
 }
@@ -35,6 +34,17 @@ pub struct Facts {
     pub warnings: Vec<String>,
 }
 
+/// A client certificate that somebody asks for by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientRequest<'a> {
+    /// The common name.
+    pub common_name: &'a str,
+    /// The organisation.
+    pub organisation: Option<&'a str>,
+    /// Days it is valid, unless as many as the recipe's certificates.
+    pub days: Option<u32>,
+}
+
 impl<'a> Composer<'a> {
     /// A composer with the authority that the cluster's secret gives. `epoch` is the lock's:
     /// the "now" of certificates, file times and the clock's floor.
@@ -47,30 +57,26 @@ impl<'a> Composer<'a> {
         epoch: Epoch,
         ids: SystemIds,
     ) -> Result<Self, ComposeError> {
-        let validity = Validity::starting(epoch, recipe.pki.ca_days)?;
-        let authority = layout::authority(recipe, secret, validity)?;
-        Self::with_authority(recipe, secret, epoch, ids, authority)
+        let authority = layout::authority(recipe, secret, epoch)?;
+        Ok(Self::with_authority(recipe, secret, epoch, ids, authority))
     }
 
     /// A composer with an authority brought by the user.
-    ///
-    /// # Errors
-    /// As [`Composer::new`].
-    pub fn with_authority(
+    #[must_use]
+    pub const fn with_authority(
         recipe: &'a Recipe,
         secret: &'a ClusterSecret,
         epoch: Epoch,
         ids: SystemIds,
         authority: Authority,
-    ) -> Result<Self, ComposeError> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             recipe,
             secret,
             authority,
-            leaf_validity: Validity::starting(epoch, recipe.pki.leaf_days)?,
             epoch,
             ids,
-        })
+        }
     }
 
     /// The authority that signs.
@@ -83,8 +89,7 @@ impl<'a> Composer<'a> {
         Issuing {
             authority: &self.authority,
             secret: self.secret,
-            generation: self.recipe.pki.generation,
-            validity: self.leaf_validity,
+            epoch: self.epoch,
         }
     }
 
@@ -114,7 +119,7 @@ impl<'a> Composer<'a> {
     /// What makes a machine this member of the cluster, whatever else it is: certificates,
     /// configuration, unit and tools.
     fn member(&self, layer: &mut Layer, node: &Node, ids: SystemIds) -> Result<(), ComposeError> {
-        let files = layout::files(&self.recipe.pki.layout)?;
+        let files = layout::files(&self.recipe.pki)?;
         let settings = config::settings(self.recipe, node, &files)?;
         let rendered = config::render(&self.recipe.etcd, &settings)?;
         layout::add(layer, self.recipe, node, &self.issuing(), ids)?;
@@ -164,12 +169,41 @@ impl<'a> Composer<'a> {
             .max(self.authority.certificate().validity().not_before())
     }
 
+    /// Issues a client certificate that the recipe does not name: its key depends on the
+    /// common name alone, so that it can be issued again.
+    ///
+    /// # Errors
+    /// [`ComposeError`] when it cannot be made.
+    pub fn client(&self, wanted: &ClientRequest<'_>) -> Result<Issued, ComposeError> {
+        let subject = Subject {
+            organisation: wanted.organisation,
+            ..Subject::client(
+                KeyLabel::new(["issued-client", wanted.common_name]),
+                wanted.common_name,
+            )
+        };
+        let mut leaf = self.recipe.pki.leaf;
+        leaf.days = wanted.days.unwrap_or(leaf.days);
+        self.issuing().issue(subject, leaf)
+    }
+
     /// What a summary says.
-    #[must_use]
-    pub fn facts(&self) -> Facts {
-        Facts {
+    ///
+    /// # Errors
+    /// [`ComposeError::Validity`] when a validity leads beyond 2106.
+    pub fn facts(&self) -> Result<Facts, ComposeError> {
+        let recipe = self.recipe;
+        let issuing = self.issuing();
+        let leaves = std::iter::once(recipe.pki.leaf)
+            .chain(recipe.nodes.iter().map(|node| node.leaf))
+            .chain(recipe.pki.clients.iter().map(|client| client.leaf));
+        let mut until = self.authority.certificate().validity().not_after();
+        for leaf in leaves {
+            until = until.min(issuing.validity(leaf)?.not_after());
+        }
+        Ok(Facts {
             quorum: Quorum::of(self.recipe.nodes.len()),
-            certificates_until: self.leaf_validity.not_after(),
+            certificates_until: until,
             authority_until: self.authority.certificate().validity().not_after(),
             warnings: self
                 .recipe
@@ -177,6 +211,6 @@ impl<'a> Composer<'a> {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-        }
+        })
     }
 }

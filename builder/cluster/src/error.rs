@@ -22,6 +22,9 @@ pub enum ComposeError {
          wrapper is there"
     )]
     BinDirectory(TreePath),
+    /// The recipe's authority is the user's own, and was not brought.
+    #[error("the recipe has a CA of its own: its certificate and key were not read")]
+    OwnAuthority,
     /// A path that cannot exist.
     #[error(transparent)]
     TreePath(#[from] PathError),

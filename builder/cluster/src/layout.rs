@@ -5,19 +5,22 @@
 //! | kubeadm | `etcd-ca` | `etcd/server`, `etcd/peer` (both server and client, the node's names), `etcd/healthcheck-client`, `apiserver-etcd-client` (clients) |
 //! | shared | `Kubernetes` | `kubernetes.pem` (server and client, every node's names), the same on all nodes |
 //!
-//! In both the keys etcd uses belong to etcd, the others to root; all are 0600. Names, common
+//! The files may have other names, and the recipe may add client certificates. In both the keys
+//! etcd uses belong to etcd, the others to root; all are 0600. Names, common
 //! names, organisations and usages are those kubeadm writes, and those of the walkthroughs
 //! that use one pair for everything.
 
 use crate::ComposeError;
 use crate::layer::{Layer, Owner, SystemIds, plain};
-use imgbuild_base::TreePath;
+use imgbuild_base::{Epoch, TreePath};
 use imgbuild_pki::{
     AltName, Authority, AuthoritySpec, ClusterSecret, Issued, KeyLabel, LeafSpec, Usage, Validity,
 };
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::{Node, PkiLayout};
-use imgbuild_recipe::values::San;
+use imgbuild_recipe::resolved::{
+    FilePair, KeyKind, KeyOwner, LeafPki, Node, Pki, PkiAuthority, PkiClient, PkiLayout,
+};
+use imgbuild_recipe::values::{FileName, San, SubjectName};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where a node finds its certificates, as absolute paths.
@@ -39,45 +42,34 @@ pub struct Files {
     pub client_key: String,
 }
 
-/// Where the certificates of `layout` are.
+/// Where a node's certificates are.
 ///
 /// # Errors
 /// [`ComposeError::Path`] when the directory would need quoting.
-pub fn files(layout: &PkiLayout) -> Result<Files, ComposeError> {
-    let dir = match layout {
-        PkiLayout::Kubeadm { dir } | PkiLayout::Shared { dir } => {
-            plain(dir, "the directory of the certificates")?
-        }
-    };
-    let at = |name: &str| format!("{dir}/{name}");
-    Ok(match layout {
-        PkiLayout::Kubeadm { .. } => Files {
-            ca: at("etcd/ca.crt"),
-            server_cert: at("etcd/server.crt"),
-            server_key: at("etcd/server.key"),
-            peer_cert: at("etcd/peer.crt"),
-            peer_key: at("etcd/peer.key"),
-            client_cert: at("etcd/healthcheck-client.crt"),
-            client_key: at("etcd/healthcheck-client.key"),
-        },
-        PkiLayout::Shared { .. } => Files {
-            ca: at("ca.pem"),
-            server_cert: at("kubernetes.pem"),
-            server_key: at("kubernetes-key.pem"),
-            peer_cert: at("kubernetes.pem"),
-            peer_key: at("kubernetes-key.pem"),
-            client_cert: at("kubernetes.pem"),
-            client_key: at("kubernetes-key.pem"),
-        },
+pub fn files(pki: &Pki) -> Result<Files, ComposeError> {
+    let dir = plain(pki.layout.dir(), "the directory of the certificates")?;
+    let at = |name: &FileName| format!("{dir}/{name}");
+    let names = &pki.files;
+    Ok(Files {
+        ca: at(&names.ca),
+        server_cert: at(&names.server.cert),
+        server_key: at(&names.server.key),
+        peer_cert: at(&names.peer.cert),
+        peer_key: at(&names.peer.key),
+        client_cert: at(&names.healthcheck.cert),
+        client_key: at(&names.healthcheck.key),
     })
 }
 
-/// The authority of the recipe's cluster, derived from its secret.
+/// The authority that the cluster's secret gives for the recipe, at `epoch`.
 pub(crate) fn authority(
     recipe: &Recipe,
     secret: &ClusterSecret,
-    validity: Validity,
+    epoch: Epoch,
 ) -> Result<Authority, ComposeError> {
+    let PkiAuthority::Derived { key, days } = &recipe.pki.authority else {
+        return Err(ComposeError::OwnAuthority);
+    };
     let common_name = match recipe.pki.layout {
         PkiLayout::Kubeadm { .. } => "etcd-ca",
         PkiLayout::Shared { .. } => "Kubernetes",
@@ -85,40 +77,86 @@ pub(crate) fn authority(
     let spec = AuthoritySpec {
         label: KeyLabel::new(["ca", "etcd"]),
         common_name: common_name.to_owned(),
+        kind: kind(*key),
         generation: 1,
-        validity,
+        validity: Validity::starting(epoch, *days)?,
     };
     Ok(Authority::derive(secret, &spec)?)
+}
+
+/// A recipe's kind of key as the crate that makes it names it.
+const fn kind(key: KeyKind) -> imgbuild_pki::KeyKind {
+    match key {
+        KeyKind::P256 => imgbuild_pki::KeyKind::P256,
+        KeyKind::Rsa2048 => imgbuild_pki::KeyKind::Rsa2048,
+        KeyKind::Rsa4096 => imgbuild_pki::KeyKind::Rsa4096,
+        KeyKind::Ed25519 => imgbuild_pki::KeyKind::Ed25519,
+    }
 }
 
 /// What every certificate of a cluster is issued with.
 pub(crate) struct Issuing<'a> {
     pub(crate) authority: &'a Authority,
     pub(crate) secret: &'a ClusterSecret,
-    pub(crate) generation: u32,
-    pub(crate) validity: Validity,
+    pub(crate) epoch: Epoch,
+}
+
+/// Whom a certificate is for.
+pub(crate) struct Subject<'a> {
+    pub(crate) label: KeyLabel,
+    pub(crate) common_name: &'a str,
+    pub(crate) organisation: Option<&'a str>,
+    pub(crate) names: Vec<AltName>,
+    pub(crate) usage: Usage,
+}
+
+impl<'a> Subject<'a> {
+    /// A client without names.
+    pub(crate) const fn client(label: KeyLabel, common_name: &'a str) -> Self {
+        Self {
+            label,
+            common_name,
+            organisation: None,
+            names: Vec::new(),
+            usage: Usage::Client,
+        }
+    }
 }
 
 impl Issuing<'_> {
     /// Issues one certificate.
     pub(crate) fn issue(
         &self,
-        label: KeyLabel,
-        common_name: &str,
-        organisation: Option<&str>,
-        names: Vec<AltName>,
-        usage: Usage,
+        subject: Subject<'_>,
+        leaf: LeafPki,
     ) -> Result<Issued, ComposeError> {
         let spec = LeafSpec {
-            label,
-            common_name: common_name.to_owned(),
-            organisation: organisation.map(str::to_owned),
-            names,
-            usage,
-            generation: self.generation,
-            validity: self.validity,
+            label: subject.label,
+            common_name: subject.common_name.to_owned(),
+            organisation: subject.organisation.map(str::to_owned),
+            names: subject.names,
+            usage: subject.usage,
+            kind: kind(leaf.key),
+            generation: leaf.generation,
+            validity: self.validity(leaf)?,
         };
         Ok(self.authority.issue(self.secret, &spec)?)
+    }
+
+    /// When a certificate holds.
+    pub(crate) fn validity(&self, leaf: LeafPki) -> Result<Validity, ComposeError> {
+        let wanted = Validity::starting(self.epoch, leaf.days)?;
+        Ok(wanted.not_before_that_of(self.authority.certificate().validity()))
+    }
+
+    /// Issues a client certificate of the recipe's. It is the same wherever it is.
+    pub(crate) fn client(&self, client: &PkiClient) -> Result<Issued, ComposeError> {
+        let label = KeyLabel::new(["client", client.name.as_str()]);
+        let subject = Subject {
+            organisation: client.organisation.as_ref().map(SubjectName::as_str),
+            ..Subject::client(label, client.common_name.as_str())
+        };
+        self.issue(subject, client.leaf)
     }
 }
 
@@ -130,15 +168,55 @@ pub(crate) fn add(
     issuing: &Issuing<'_>,
     ids: SystemIds,
 ) -> Result<(), ComposeError> {
-    match &recipe.pki.layout {
-        PkiLayout::Kubeadm { dir } => add_kubeadm(layer, dir, node, issuing, ids),
-        PkiLayout::Shared { dir } => add_shared(layer, dir, recipe, issuing, ids),
+    let dir = recipe.pki.layout.dir();
+    let ca = format!("{dir}/{}", recipe.pki.files.ca);
+    layer.certificate(&ca, issuing.authority.certificate())?;
+    match recipe.pki.layout {
+        PkiLayout::Kubeadm { .. } => add_kubeadm(layer, recipe, node, issuing, ids)?,
+        PkiLayout::Shared { .. } => {
+            let subject = Subject {
+                label: KeyLabel::new(["shared", "kubernetes"]),
+                common_name: "kubernetes",
+                organisation: Some("Kubernetes"),
+                names: alt_names(&recipe.nodes),
+                usage: Usage::ServerAndClient,
+            };
+            let issued = issuing.issue(subject, recipe.pki.leaf)?;
+            pair(layer, dir, &recipe.pki.files.server, ids.etcd, &issued)?;
+        }
     }
+    for client in &recipe.pki.clients {
+        let here = client.place.as_ref();
+        let Some(place) = here.filter(|place| place.nodes.contains(&node.name)) else {
+            continue;
+        };
+        let issued = issuing.client(client)?;
+        let owner = match place.owner {
+            KeyOwner::Root => Owner::ROOT,
+            KeyOwner::Etcd => ids.etcd,
+        };
+        let at = format!("{}/{}", place.dir, client.name);
+        layer.text(&format!("{at}.crt"), issued.pem())?;
+        let (path, mode) = (format!("{at}.key"), place.mode.bits());
+        layer.file(&path, mode, owner, issued.key.expose().to_owned())?;
+    }
+    Ok(())
+}
+
+fn pair(
+    layer: &mut Layer,
+    dir: &TreePath,
+    names: &FilePair,
+    owner: Owner,
+    issued: &Issued,
+) -> Result<(), ComposeError> {
+    layer.text(&format!("{dir}/{}", names.cert), issued.pem())?;
+    layer.key(&format!("{dir}/{}", names.key), owner, &issued.key)
 }
 
 fn add_kubeadm(
     layer: &mut Layer,
-    dir: &TreePath,
+    recipe: &Recipe,
     node: &Node,
     issuing: &Issuing<'_>,
     ids: SystemIds,
@@ -146,54 +224,39 @@ fn add_kubeadm(
     let name = node.name.as_str();
     let names = || alt_names([node]);
     let both = Usage::ServerAndClient;
-    let pairs = [
-        ("etcd/server", name, names(), both, ids.etcd),
-        ("etcd/peer", name, names(), both, ids.etcd),
+    let files = &recipe.pki.files;
+    let healthcheck = "kube-etcd-healthcheck-client";
+    let apiserver = "kube-apiserver-etcd-client";
+    let client = Usage::Client;
+    // The label is kubeadm's name of the file, whatever the recipe calls it.
+    let mut pairs = vec![
+        ("etcd/server", name, names(), both, ids.etcd, &files.server),
+        ("etcd/peer", name, names(), both, ids.etcd, &files.peer),
         (
             "etcd/healthcheck-client",
-            "kube-etcd-healthcheck-client",
+            healthcheck,
             Vec::new(),
-            Usage::Client,
+            client,
             Owner::ROOT,
-        ),
-        (
-            "apiserver-etcd-client",
-            "kube-apiserver-etcd-client",
-            Vec::new(),
-            Usage::Client,
-            Owner::ROOT,
+            &files.healthcheck,
         ),
     ];
-    layer.certificate(
-        &format!("{dir}/etcd/ca.crt"),
-        issuing.authority.certificate(),
-    )?;
-    for (file, common_name, names, usage, owner) in pairs {
-        let label = KeyLabel::new(["kubeadm", file, name]);
-        let issued = issuing.issue(label, common_name, None, names, usage)?;
-        layer.certificate(&format!("{dir}/{file}.crt"), &issued.certificate)?;
-        layer.key(&format!("{dir}/{file}.key"), owner, &issued.key)?;
+    if let Some(files) = &files.apiserver {
+        let label = "apiserver-etcd-client";
+        pairs.push((label, apiserver, Vec::new(), client, Owner::ROOT, files));
+    }
+    for (label, common_name, names, usage, owner, files) in pairs {
+        let subject = Subject {
+            label: KeyLabel::new(["kubeadm", label, name]),
+            common_name,
+            organisation: None,
+            names,
+            usage,
+        };
+        let issued = issuing.issue(subject, node.leaf)?;
+        pair(layer, recipe.pki.layout.dir(), files, owner, &issued)?;
     }
     Ok(())
-}
-
-fn add_shared(
-    layer: &mut Layer,
-    dir: &TreePath,
-    recipe: &Recipe,
-    issuing: &Issuing<'_>,
-    ids: SystemIds,
-) -> Result<(), ComposeError> {
-    let issued = issuing.issue(
-        KeyLabel::new(["shared", "kubernetes"]),
-        "kubernetes",
-        Some("Kubernetes"),
-        alt_names(&recipe.nodes),
-        Usage::ServerAndClient,
-    )?;
-    layer.certificate(&format!("{dir}/ca.pem"), issuing.authority.certificate())?;
-    layer.certificate(&format!("{dir}/kubernetes.pem"), &issued.certificate)?;
-    layer.key(&format!("{dir}/kubernetes-key.pem"), ids.etcd, &issued.key)
 }
 
 /// What a server certificate for `nodes` holds for: their names, localhost, their addresses,

@@ -33,8 +33,8 @@ mod quote;
 mod template;
 pub mod unit;
 
-pub use clock::{CLOCK_FLOOR, ClockError, check_clock};
-pub use composer::{Composer, Facts};
+pub use clock::{CLOCK_FLOOR, ClockError, check_clock, leaves};
+pub use composer::{ClientRequest, Composer, Facts};
 pub use error::ComposeError;
 pub use layer::{Owner, SystemIds};
 pub use quorum::Quorum;

@@ -86,6 +86,155 @@ fn kubeadm_certificates() {
     }
 }
 
+/// What kubeadm writes into each certificate (its `certs` and `pkiutil` packages), as OpenSSL
+/// shows it, and how the builder's differ on purpose.
+#[test]
+fn every_field_is_as_kubeadm_s() {
+    for key in ["p256", "rsa-2048", "ed25519"] {
+        let recipe = vm_3node_with("", &format!("key = \"{key}\""));
+        let (name, tree) = layers(&recipe).remove(1);
+        let desk = desk(&tree);
+        let dir = desk.path().join("etc/kubernetes/pki");
+        // kubeadm always allows key encipherment; keys that only sign must not (RFC 8813 3).
+        let usage = if key == "rsa-2048" {
+            "Digital Signature, Key Encipherment"
+        } else {
+            "Digital Signature"
+        };
+        let names = format!(
+            "DNS:{name}, DNS:localhost, IP Address:10.0.2.12, IP Address:127.0.0.1, \
+             IP Address:0:0:0:0:0:0:0:1"
+        );
+        let both = "TLS Web Server Authentication, TLS Web Client Authentication";
+        let client = "TLS Web Client Authentication";
+        for (file, common_name, extended, names) in [
+            ("etcd/server", name.as_str(), both, Some(&names)),
+            ("etcd/peer", name.as_str(), both, Some(&names)),
+            (
+                "etcd/healthcheck-client",
+                "kube-etcd-healthcheck-client",
+                client,
+                None,
+            ),
+            (
+                "apiserver-etcd-client",
+                "kube-apiserver-etcd-client",
+                client,
+                None,
+            ),
+        ] {
+            let shown = field(&dir, &format!("{file}.crt"), &["-text"]);
+            let mut expected = vec![
+                "Version: 3 (0x2)".to_owned(),
+                "Issuer: CN = etcd-ca Validity".to_owned(),
+                // A year, as kubeadm's, from a day before the lock's epoch.
+                "Not Before: May 27 20:26:40 2026 GMT Not After : May 28 20:26:40 2027 GMT"
+                    .to_owned(),
+                format!("Subject: CN = {common_name} Subject Public Key Info"),
+                format!("X509v3 Key Usage: critical {usage} X509v3"),
+                format!("X509v3 Extended Key Usage: {extended} X509v3"),
+                "X509v3 Basic Constraints: critical CA:FALSE".to_owned(),
+            ];
+            expected.extend(names.map(|names| format!("Subject Alternative Name: {names} X509v3")));
+            for expected in expected {
+                assert!(
+                    shown.contains(&expected),
+                    "{key} {file}: {expected:?} not in {shown}"
+                );
+            }
+            assert_eq!(shown.contains("Alternative Name"), names.is_some());
+            let (taken, said) = verify(
+                &dir,
+                "etcd/ca.crt",
+                &format!("{file}.crt"),
+                &["-purpose", "sslclient"],
+            );
+            assert!(taken, "{key} {file}: {said}");
+        }
+        let shown = field(&dir, "etcd/ca.crt", &["-text"]);
+        // kubeadm's has no path length, cannot sign revocation lists and answers to the name
+        // etcd-ca: none of which a CA that signs leaves needs.
+        for expected in [
+            "Subject: CN = etcd-ca Subject",
+            "Not After : May 25 20:26:40 2036 GMT",
+            "X509v3 Basic Constraints: critical CA:TRUE, pathlen:0",
+            "Certificate Sign, CRL Sign",
+        ] {
+            assert!(
+                shown.contains(expected),
+                "{key}: {expected:?} not in {shown}"
+            );
+        }
+    }
+}
+
+#[test]
+fn files_clients_and_a_node_of_its_own_kind() {
+    let pki = r#"
+        dir = "/etc/kubernetes/ssl"
+        files = { ca = "ca.pem", server = "etcd.pem", server_key = "etcd-key.pem" }
+        [[pki.client]]
+        name = "prometheus"
+        organisation = "monitoring"
+        days = 30
+        dir = "/etc/prometheus/tls"
+        nodes = ["n2"]
+        owner = "etcd"
+        mode = "0440"
+        [[pki.client]]
+        name = "backup"
+        common_name = "root"
+        key = "rsa-2048"
+    "#;
+    let recipe = vm_3node_with("", pki);
+    let layers = layers(&recipe);
+    let at = "etc/prometheus/tls/prometheus";
+    assert!(layers[0].1.at(&format!("{at}.crt")).is_none());
+    let key = layers[1].1.at(&format!("{at}.key")).unwrap();
+    assert_eq!((key.meta.mode, key.meta.uid), (0o440, ETCD.uid));
+    let node = desk(&layers[1].1);
+    let shown = field(node.path(), &format!("{at}.crt"), &["-subject", "-enddate"]);
+    assert_eq!(
+        shown,
+        "subject=O = monitoring, CN = prometheus notAfter=Jun 27 20:26:40 2026 GMT"
+    );
+    let config = text(&layers[1].1, "etc/etcd/etcd.conf.yml");
+    for line in [
+        "cert-file: \"/etc/kubernetes/ssl/etcd.pem\"",
+        "key-file: \"/etc/kubernetes/ssl/etcd-key.pem\"",
+        "trusted-ca-file: \"/etc/kubernetes/ssl/ca.pem\"",
+    ] {
+        assert!(config.contains(line), "{config}");
+    }
+    assert!(layers[1].1.at("etc/kubernetes/ssl/etcd-key.pem").is_some());
+
+    let bundle = with(&recipe, |composer| composer.admin().unwrap());
+    let readme = text(&bundle, "README.md");
+    assert!(
+        readme.contains("| `backup.crt`, `backup.key` | another client certificate (user `root`)"),
+        "{readme}"
+    );
+    assert_eq!(
+        text(&bundle, "prometheus.crt"),
+        text(&layers[1].1, &format!("{at}.crt")),
+        "one certificate, wherever it is"
+    );
+    let facts = with(&recipe, |composer| composer.facts().unwrap());
+    assert_eq!(facts.certificates_until, Epoch::from_u32(NOW + 30 * 86_400));
+    assert_ne!(text(&bundle, "backup.key"), text(&bundle, "client.key"));
+}
+
+#[test]
+fn a_generation_gives_one_node_new_keys() {
+    let before = layers(&vm_3node());
+    let mut recipe = vm_3node();
+    recipe.nodes[0].leaf.generation = 2;
+    let after = layers(&recipe);
+    let key = "etc/kubernetes/pki/etcd/server.key";
+    assert_ne!(text(&before[0].1, key), text(&after[0].1, key));
+    assert_eq!(text(&before[1].1, key), text(&after[1].1, key));
+}
+
 #[test]
 fn shared_certificate() {
     let layers = layers(&pi_2node());
@@ -442,7 +591,7 @@ fn unfit_directories_are_refused() {
 #[test]
 fn the_summary_s_facts() {
     with(&pi_2node(), |composer| {
-        let facts = composer.facts();
+        let facts = composer.facts().unwrap();
         assert_eq!(facts.quorum.tolerance(), 0);
         assert_eq!(facts.warnings.len(), 1);
         assert_eq!(

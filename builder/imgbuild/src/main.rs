@@ -8,6 +8,7 @@
 //! verbs; [`means`] are what it works with. Only [`terminal`] prints.
 
 mod archive;
+mod authority;
 mod cli;
 mod compare;
 mod error;

@@ -211,7 +211,8 @@ fn mtime(meta: &std::fs::Metadata) -> i128 {
     i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec())
 }
 
-fn make_private_dir(path: &Path) -> io::Result<()> {
+/// A directory that only its owner may enter.
+pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
     fs_err::create_dir_all(path)?;
     fs_err::set_permissions(path, Permissions::from_mode(0o700))
 }

@@ -1,6 +1,7 @@
 //! From a recipe to its images: the list of verbs.
 
-use crate::cli::args::{BuildArgs, GlobalArgs};
+use crate::authority;
+use crate::cli::args::{AuthorityArgs, BuildArgs, GlobalArgs};
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::image::{self, Layer};
 use crate::lock::Lock;
@@ -40,6 +41,7 @@ pub(crate) struct Request {
     /// Where the images go.
     pub(crate) out: PathBuf,
     secret: PathBuf,
+    authority: AuthorityArgs,
     /// Store, mirrors, threads.
     pub(crate) means: Means,
     /// Where work reports.
@@ -65,6 +67,7 @@ impl Request {
         Ok(Self {
             out: args.out.clone().unwrap_or_else(|| project.out_path()),
             secret: args.secret.clone().unwrap_or_else(|| project.secret_path()),
+            authority: args.authority.clone(),
             wanted,
             formats: formats.iter().copied().collect(),
             means,
@@ -187,7 +190,13 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
     let (shared, steps) = realise::shared(&plan, &request.lock, &request.means, &request.events)?;
     let recipe = &request.project.recipe;
     let ids = shared.ids();
-    let composer = Composer::new(recipe, &secret, plan.epoch, ids).or_fail(Failure::Other)?;
+    let composer = authority::composer(
+        &request.project,
+        &request.authority,
+        &secret,
+        plan.epoch,
+        ids,
+    )?;
     let mut images = Vec::new();
     if let Some(system) = &shared.system {
         let layers = node_layers(request, &composer, plan.epoch)?;
@@ -215,7 +224,7 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
         images,
         admin,
         secret: (request.secret.clone(), new_secret),
-        facts: composer.facts(),
+        facts: composer.facts().or_fail(Failure::Other)?,
         steps,
         took: started.elapsed(),
     })
@@ -346,6 +355,7 @@ pub(crate) fn check(request: &Request, first: &Built) -> Result<()> {
         formats: request.formats.clone(),
         out: scratch.path().join("out"),
         secret: request.secret.clone(),
+        authority: request.authority.clone(),
         means: request
             .means
             .with_empty_store(&scratch.path().join("store"), &request.events)?,

@@ -129,6 +129,15 @@ impl Project {
         }
     }
 
+    /// A file that the recipe names by a path from its own directory; for a built-in recipe,
+    /// from the working directory.
+    pub(crate) fn beside(&self, path: &str) -> PathBuf {
+        match &self.source.origin {
+            Origin::File(recipe) => recipe.with_file_name("").join(path),
+            Origin::Builtin { .. } => PathBuf::from(path),
+        }
+    }
+
     /// Where images go by default.
     pub(crate) fn out_path(&self) -> PathBuf {
         Path::new("images").join(self.name())
@@ -188,6 +197,16 @@ pub(crate) fn secret(path: &Path) -> Result<(ClusterSecret, bool)> {
             ))
             .hint("give a file you may write to with --secret FILE")),
     }
+}
+
+/// Reads the cluster's secret, which must be there.
+pub(crate) fn existing_secret(path: &Path) -> Result<ClusterSecret> {
+    if path.exists() {
+        return read_secret(path);
+    }
+    let text = format!("there is no secret {}", path.display());
+    Err(CommandError::msg(Failure::Storage, text)
+        .hint("the first build makes it; give another file with --secret FILE"))
 }
 
 fn read_secret(path: &Path) -> Result<ClusterSecret> {

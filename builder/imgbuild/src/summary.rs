@@ -179,7 +179,7 @@ impl Built {
 }
 
 /// A day, as people write it (ISO 8601).
-fn date(epoch: Epoch) -> String {
+pub(crate) fn date(epoch: Epoch) -> String {
     i64::try_from(epoch.seconds())
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())

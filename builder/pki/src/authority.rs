@@ -1,17 +1,19 @@
-use crate::certificate::read;
+mod bring;
+
+pub use bring::BringError;
+
 use crate::key::KeyPair;
 use crate::validity::date;
 use crate::{
-    Certificate, CertificateError, ClusterSecret, KeyError, KeyLabel, PrivateText, Validity,
+    Certificate, CertificateError, ClusterSecret, KeyError, KeyKind, KeyLabel, PrivateText,
+    Validity,
 };
 use imgbuild_base::{Epoch, Hasher};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
 };
 use std::net::IpAddr;
-use x509_parser::asn1_rs::Tag;
-use x509_parser::x509::X509Name;
 
 /// The longest common name (RFC 5280 A.1, `ub-common-name`), in characters.
 const COMMON_NAME_MAX: usize = 64;
@@ -23,6 +25,8 @@ pub struct AuthoritySpec {
     pub label: KeyLabel,
     /// The common name of its certificate.
     pub common_name: String,
+    /// The kind of its key.
+    pub kind: KeyKind,
     /// Counts rotations: another generation is another key.
     pub generation: u32,
     /// When its certificate holds.
@@ -62,6 +66,8 @@ pub struct LeafSpec {
     pub names: Vec<AltName>,
     /// What it may be used for.
     pub usage: Usage,
+    /// The kind of the key.
+    pub kind: KeyKind,
     /// Counts rotations: another generation is another key.
     pub generation: u32,
     /// When it holds; it must lie within the authority's.
@@ -72,8 +78,20 @@ pub struct LeafSpec {
 pub struct Issued {
     /// The certificate.
     pub certificate: Certificate,
+    /// The certificates between it and the one that everybody trusts, nearest first: none,
+    /// unless the authority was brought and is itself vouched for by another.
+    pub chain: Vec<Certificate>,
     /// The key, PKCS #8 PEM.
     pub key: PrivateText,
+}
+
+impl Issued {
+    /// The PEM file to show to others: the certificate, then its chain.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        let all = std::iter::once(&self.certificate).chain(&self.chain);
+        all.map(Certificate::pem).collect()
+    }
 }
 
 /// Why a certificate cannot be made.
@@ -114,42 +132,12 @@ pub enum IssueError {
     Encoding(String, rcgen::Error),
 }
 
-/// Why a certificate and key brought by the user are no authority.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BringError {
-    /// The certificate cannot be read.
-    #[error("the authority's certificate: {0}")]
-    Certificate(#[from] CertificateError),
-    /// The key cannot be used.
-    #[error("the authority's key: {0}")]
-    Key(#[from] KeyError),
-    /// The two do not belong together.
-    #[error("the authority's certificate {0:?} is not for this private key")]
-    Mismatch(String),
-    /// The certificate may not sign others (RFC 5280 4.2.1.9).
-    #[error(
-        "{0:?} is not the certificate of an authority: basic constraints with CA:TRUE are missing"
-    )]
-    NotAuthority(String),
-    /// Its key usage excludes signing certificates (RFC 5280 4.2.1.3).
-    #[error("{0:?} may not sign certificates: its key usage lacks keyCertSign")]
-    MayNotSign(String),
-    /// It names no key identifier, so that nothing could refer to it (RFC 5280 4.2.1.2).
-    #[error("{0:?} has no subject key identifier, which RFC 5280 requires of an authority")]
-    NoKeyIdentifier(String),
-    /// Its subject cannot be repeated byte for byte as an issuer: several attributes in one
-    /// component, an attribute that occurs twice, or an unusual string type.
-    #[error(
-        "the name {0:?} cannot be repeated as an issuer: expected every attribute once, in a \
-         component of its own, as UTF-8, printable or IA5 text"
-    )]
-    Name(String),
-}
-
 /// A certificate authority: its certificate and the key that signs. The key leaves it only
 /// through [`Authority::expose_key`].
 pub struct Authority {
     certificate: Certificate,
+    /// What those that it issues to have to show besides their own certificate.
+    chain: Vec<Certificate>,
     key_id: Vec<u8>,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -163,7 +151,8 @@ impl Authority {
     /// [`IssueError`] when the certificate cannot be encoded.
     pub fn derive(secret: &ClusterSecret, spec: &AuthoritySpec) -> Result<Self, IssueError> {
         let name = check_common_name(&spec.common_name)?;
-        let key = KeyPair::derive(secret, &generation(&spec.label, spec.generation));
+        let label = generation(&spec.label, spec.generation);
+        let key = KeyPair::derive(secret, &label, spec.kind)?;
         let key_id = key_identifier(key.public());
         let mut params = CertificateParams::default();
         params.distinguished_name = distinguished_name(name, None);
@@ -173,58 +162,18 @@ impl Authority {
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::CrlSign,
         ];
+        if key.enciphers() {
+            params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        }
         finish(&mut params, &key_id, &key_id, key.public(), spec.validity);
         let made = params
             .self_signed(&key)
             .map_err(|error| IssueError::Encoding(name.to_owned(), error))?;
         Ok(Self {
             certificate: Certificate::from_der(made.der().to_vec())?,
+            chain: Vec::new(),
             key_id,
             issuer: Issuer::new(params, key),
-        })
-    }
-
-    /// An authority brought by the user: a PEM file with its one certificate and one with its
-    /// private key (ECDSA P-256, PKCS #8 or SEC 1, without a passphrase).
-    ///
-    /// # Errors
-    /// [`BringError`] when they cannot be read, do not belong together or may not sign.
-    pub fn bring(certificate_pem: &str, key_pem: &str) -> Result<Self, BringError> {
-        let certificate = Certificate::parse(certificate_pem)?;
-        let key = KeyPair::parse(key_pem)?;
-        let subject = certificate.subject().to_owned();
-        let parsed = read(certificate.der())?;
-        if *parsed.public_key().subject_public_key.data != *key.public() {
-            return Err(BringError::Mismatch(subject));
-        }
-        if !parsed.is_ca() {
-            return Err(BringError::NotAuthority(subject));
-        }
-        let usage = parsed
-            .key_usage()
-            .map_err(|error| BringError::Certificate(CertificateError::Der(error.to_string())))?;
-        if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
-            return Err(BringError::MayNotSign(subject));
-        }
-        let key_id = parsed
-            .iter_extensions()
-            .find_map(|extension| match extension.parsed_extension() {
-                x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => {
-                    Some(id.0.to_vec())
-                }
-                _ => None,
-            })
-            .ok_or_else(|| BringError::NoKeyIdentifier(subject.clone()))?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = issuer_name(parsed.subject())
-            .filter(|name| repeats(name, &key, parsed.subject().as_raw()))
-            .ok_or(BringError::Name(subject))?;
-        params.key_identifier_method = KeyIdMethod::PreSpecified(key_id.clone());
-        let issuer = Issuer::new(params, key);
-        Ok(Self {
-            certificate,
-            key_id,
-            issuer,
         })
     }
 
@@ -261,7 +210,8 @@ impl Authority {
                 until: own.not_after(),
             });
         }
-        let key = KeyPair::derive(secret, &generation(&spec.label, spec.generation));
+        let label = generation(&spec.label, spec.generation);
+        let key = KeyPair::derive(secret, &label, spec.kind)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = distinguished_name(name, spec.organisation.as_deref());
         params.subject_alt_names = spec
@@ -277,8 +227,11 @@ impl Authority {
             })
             .collect::<Result<_, _>>()?;
         params.is_ca = IsCa::ExplicitNoCa;
-        // RFC 8813 3: an ECDSA key signs; it must not claim to encipher keys.
+        // RFC 8813 3: a key that only signs must not claim to encipher keys.
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        if spec.kind.enciphers() {
+            params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        }
         params.extended_key_usages = match spec.usage {
             Usage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
             Usage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
@@ -300,6 +253,7 @@ impl Authority {
             .map_err(|error| IssueError::Encoding(name.to_owned(), error))?;
         Ok(Issued {
             certificate: Certificate::from_der(made.der().to_vec())?,
+            chain: self.chain.clone(),
             key: key.to_pem()?,
         })
     }
@@ -323,35 +277,6 @@ fn distinguished_name(common_name: &str, organisation: Option<&str>) -> Distingu
     }
     name.push(DnType::CommonName, common_name);
     name
-}
-
-/// The subject of a certificate as the writer's own type; `None` when it cannot say it.
-fn issuer_name(subject: &X509Name<'_>) -> Option<DistinguishedName> {
-    let mut name = DistinguishedName::new();
-    for component in subject.iter_rdn() {
-        for attribute in component.iter() {
-            let oid: Vec<u64> = attribute.attr_type().iter()?.collect();
-            let text = attribute.as_str().ok()?;
-            let value = match attribute.attr_value().tag() {
-                Tag::Utf8String => DnValue::Utf8String(text.to_owned()),
-                Tag::PrintableString => DnValue::PrintableString(text.try_into().ok()?),
-                Tag::Ia5String => DnValue::Ia5String(text.try_into().ok()?),
-                _ => return None,
-            };
-            name.push(DnType::from_oid(&oid), value);
-        }
-    }
-    Some(name)
-}
-
-/// Whether `name`, when written, is `expected` to the byte: verifiers compare encodings.
-fn repeats(name: &DistinguishedName, key: &KeyPair, expected: &[u8]) -> bool {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = name.clone();
-    params.serial_number = Some(SerialNumber::from(1));
-    params
-        .self_signed(key)
-        .is_ok_and(|trial| read(trial.der()).is_ok_and(|trial| trial.issuer().as_raw() == expected))
 }
 
 /// The first 160 bits of the SHA-256 of the public key (RFC 7093 2, method 1).

@@ -44,6 +44,24 @@ impl Certificate {
         }
     }
 
+    /// Reads a PEM text that holds one certificate or more, in their order.
+    ///
+    /// # Errors
+    /// [`CertificateError`] saying what was found instead.
+    pub fn parse_all(text: &str) -> Result<Vec<Self>, CertificateError> {
+        let blocks =
+            pem::parse_many(text).map_err(|error| CertificateError::Pem(error.to_string()))?;
+        let found: Vec<Self> = blocks
+            .into_iter()
+            .filter(|block| block.tag() == "CERTIFICATE")
+            .map(|block| Self::from_der(block.into_contents()))
+            .collect::<Result<_, _>>()?;
+        if found.is_empty() {
+            return Err(CertificateError::Blocks(0));
+        }
+        Ok(found)
+    }
+
     /// Reads a DER certificate.
     pub(crate) fn from_der(der: Vec<u8>) -> Result<Self, CertificateError> {
         let parsed = read(&der)?;

@@ -5,6 +5,7 @@
 //! - [`ClusterSecret`]: 32 bytes, made once per cluster. Making it is the only use of chance in
 //!   imgbuild; whatever looks random afterwards is computed from it.
 //! - [`KeyLabel`]: names one derived key. Different labels give unrelated keys.
+//! - [`KeyKind`]: P-256, RSA or Ed25519.
 //! - [`Authority`]: a certificate authority, [derived](Authority::derive) from the secret or
 //!   [brought](Authority::bring) by the user. It [issues](Authority::issue) certificates.
 //! - [`LeafSpec`], [`AltName`], [`Usage`]: what a certificate says. [`Issued`]: the
@@ -14,7 +15,7 @@
 //! - [`HostKey`]: the ed25519 host key of an ssh server.
 //! - [`PrivateText`]: a private key or the secret, as text. It cannot be printed by accident.
 //!
-//! Equal inputs give equal bytes: signatures are RFC 6979, serial numbers and key identifiers
+//! Equal inputs give equal bytes: signatures are deterministic, serial numbers and key identifiers
 //! are digests of what they stand for, times come from the caller.
 //!
 //! ```
@@ -27,6 +28,7 @@
 //! let ca = Authority::derive(&secret, &AuthoritySpec {
 //!     label: KeyLabel::new(["ca", "etcd"]),
 //!     common_name: "etcd-ca".into(),
+//!     kind: KeyKind::P256,
 //!     generation: 1,
 //!     validity: Validity::starting(now, 3650)?,
 //! })?;
@@ -36,6 +38,7 @@
 //!     organisation: None,
 //!     names: vec![AltName::Dns("n1".into()), AltName::Ip("10.0.0.1".parse()?)],
 //!     usage: Usage::ServerAndClient,
+//!     kind: KeyKind::P256,
 //!     generation: 1,
 //!     validity: Validity::starting(now, 365)?,
 //! })?;
@@ -56,7 +59,7 @@ pub use authority::{
     AltName, Authority, AuthoritySpec, BringError, IssueError, Issued, LeafSpec, Usage,
 };
 pub use certificate::{Certificate, CertificateError};
-pub use key::KeyError;
+pub use key::{KeyError, KeyKind};
 pub use label::KeyLabel;
 pub use private::PrivateText;
 pub use secret::{ClusterSecret, SecretError};

@@ -42,6 +42,16 @@ impl Validity {
         })
     }
 
+    /// The same, but not from before the authority on: nothing an authority issues holds before it
+    /// does itself.
+    #[must_use]
+    pub fn not_before_that_of(self, authority: Self) -> Self {
+        Self {
+            not_before: self.not_before.max(authority.not_before),
+            not_after: self.not_after,
+        }
+    }
+
     /// A validity read from a certificate.
     pub(crate) const fn read(not_before: Epoch, not_after: Epoch) -> Self {
         Self {

@@ -8,7 +8,7 @@ mod forms;
 mod sections;
 
 pub use sections::{
-    ACCESS, CLUSTER, ETCD, IMAGE, NETWORK, NODE, NODE_ETCD, NODE_NETWORK, PKI, RECIPE,
+    ACCESS, CLUSTER, ETCD, IMAGE, NETWORK, NODE, NODE_ETCD, NODE_NETWORK, NODE_PKI, PKI, RECIPE,
 };
 
 /// A section: a table of the file.

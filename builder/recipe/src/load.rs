@@ -18,7 +18,7 @@ use crate::error::RecipeErrors;
 use crate::etcd_options::OptionValue;
 use crate::resolved::{Cluster, Console, EtcdSource, Recipe, Warning, majority};
 use crate::values::Token;
-use imgbuild_base::{Arch, ByteSize, ClusterName};
+use imgbuild_base::{Arch, ByteSize, ClusterName, NodeName};
 
 /// Reads and checks a recipe. `file_name` is what errors call the file.
 ///
@@ -57,7 +57,10 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
         .as_ref()
         .map_err(|&reported| reported)
         .and_then(pki::read);
-    let sans = pki_table.and_then(|table| table.texts("extra_sans"));
+    let sans = pki_table
+        .as_ref()
+        .map_err(|&reported| reported)
+        .and_then(|table| table.texts("extra_sans"));
     let network_table = root.table("network");
     let subnet = network_table
         .as_ref()
@@ -71,19 +74,23 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
             network: network.as_ref().map_err(|&reported| reported),
             tuning: tuning.as_ref().map_err(|&reported| reported),
             defaults: &defaults,
+            pki: pki.as_ref().map_err(|&reported| reported),
             sans: sans.as_deref().unwrap_or_default(),
         };
         nodes::read(&tables, &shared)
     });
 
+    let (mut pki, nodes) = (pki?, nodes?);
+    let names: Vec<&NodeName> = nodes.iter().map(|node| &node.name).collect();
+    pki::settle_clients(&pki_table?, &mut pki, &names)?;
     let mut recipe = Recipe {
         cluster: cluster?,
         image: image?,
         etcd: etcd?,
-        pki: pki?,
+        pki,
         subnet: subnet?,
         access: access?,
-        nodes: nodes?,
+        nodes,
         warnings: Vec::new(),
     };
     recipe.warnings = warnings(&recipe);

@@ -92,6 +92,12 @@ pub(crate) fn https(text: &str) -> Option<String> {
         .or_else(|| if_right::<UrlPattern>(format!("https://{bare}:2379")))
 }
 
+/// A path without what leads out of its directory.
+pub(crate) fn file(text: &str) -> Option<String> {
+    let bare = text.trim_start_matches(['/', '.']);
+    (!bare.contains("..") && !bare.is_empty() && !bare.contains(' ')).then(|| bare.to_owned())
+}
+
 /// An address without prefix length, port or leading zeros.
 pub(crate) fn ip(text: &str) -> Option<String> {
     let bare = text.trim().split('/').next().unwrap_or_default();

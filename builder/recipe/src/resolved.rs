@@ -15,7 +15,10 @@ pub use access::{Access, Console, Ssh};
 pub use etcd::{Advertised, ConfigStyle, Etcd, EtcdSource, Listeners, LogLevel, Tuning};
 pub use image::{Board, Component, DiskSize, Format, Image, Suite};
 pub use network::{Addressing, Network};
-pub use pki::{Pki, PkiLayout};
+pub use pki::{
+    ClientPlace, FilePair, KeyKind, KeyMode, KeyOwner, LeafPki, Pki, PkiAuthority, PkiClient,
+    PkiFiles, PkiLayout,
+};
 pub use warning::{Warning, majority};
 
 use crate::values::{San, Token};
@@ -67,6 +70,8 @@ pub struct Node {
     pub tuning: Tuning,
     /// The URLs etcd tells others to use, where they are not its address.
     pub advertised: Advertised,
+    /// What its certificates are issued with.
+    pub leaf: LeafPki,
     /// Further names of its certificates: the cluster's, then its own.
     pub extra_sans: Vec<San>,
 }

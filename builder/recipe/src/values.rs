@@ -1,6 +1,7 @@
 //! Values that only exist when they are right: one checking constructor each.
 
 mod access;
+mod certificate;
 mod debian;
 mod etcd;
 mod listen;
@@ -8,6 +9,7 @@ mod network;
 mod variable;
 
 pub use access::SshKey;
+pub use certificate::{BesidePath, FileName, SubjectName};
 pub use debian::{MirrorUrl, PackageName};
 pub use etcd::{AutoCompaction, EtcdVersion, Token};
 pub use listen::{AdvertisedUrl, ListenAddress, UrlPattern};

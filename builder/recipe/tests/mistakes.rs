@@ -137,6 +137,35 @@ mistakes! {
     variable_of_etcd: [("[network]", "[etcd.environment]\nETCD_NAME = \"x\"\n[network]")];
     variable_form: [("[network]", "[etcd.environment]\n\"GO GC\" = \"50\"\nGOGC = 50\n[network]")];
     leaf_outlives_ca: [("[etcd]", "[pki]\nleaf_days = 400\nca_days = 300\n[etcd]")];
+    key_kind: [("[etcd]", "[pki]\nkey = \"rsa\"\nauthority_key = \"dsa\"\n[etcd]")];
+    own_ca_without_certificate: [("[etcd]", "[pki]\nca_key = \"ca.key\"\n[etcd]")];
+    own_ca_has_its_days: [("[etcd]", "[pki]\nca_cert = \"ca.crt\"\nca_days = 10\n[etcd]")];
+    own_ca_has_its_key: [("[etcd]", "[pki]\nca_cert = \"ca.crt\"\nauthority_key = \"p256\"\n[etcd]")];
+    pki_file_form: [("[etcd]", "[pki.files]\nserver = \"/etc/etcd/server.crt\"\n[etcd]")];
+    pki_file_of_the_other_layout: [
+        ("[etcd]", "[pki]\nlayout = \"shared\"\n[pki.files]\npeer = \"peer.crt\"\n[etcd]"),
+    ];
+    client_twice: [
+        ("[etcd]", "[[pki.client]]\nname = \"a\"\n[[pki.client]]\nname = \"a\"\n[[pki.client]]\nname = \"client\"\n[etcd]"),
+    ];
+    client_nowhere: [("[etcd]", "[[pki.client]]\nname = \"a\"\nadmin = false\n[etcd]")];
+    client_nodes_without_dir: [("[etcd]", "[[pki.client]]\nname = \"a\"\nnodes = [\"a\"]\n[etcd]")];
+    client_on_unknown_node: [
+        ("[etcd]", "[[pki.client]]\nname = \"p\"\ndir = \"/etc/p\"\nnodes = [\"b\"]\n[etcd]"),
+    ];
+    client_forms: [
+        (
+            "[etcd]",
+            "[[pki.client]]\nname = \"A B\"\ncommon_name = \"\"\norganisation = \"\\n\"\ndays = 4000\n\
+             owner = \"nobody\"\nmode = \"0644\"\ndir = \"/var/p\"\n[etcd]",
+        ),
+    ];
+    client_outlives_ca: [("[etcd]", "[[pki.client]]\nname = \"p\"\ndays = 4000\n[etcd]")];
+    node_leaf_outlives_ca: [("10.0.0.10\"", "10.0.0.10\"\n[node.pki]\nleaf_days = 4000")];
+    node_pki_of_shared: [
+        ("[etcd]", "[pki]\nlayout = \"shared\"\n[etcd]"),
+        ("10.0.0.10\"", "10.0.0.10\"\n[node.pki]\ngeneration = 2"),
+    ];
     bad_san: [("[etcd]", "[pki]\nextra_sans = [\"https://Etcd.example.org:2379\"]\n[etcd]")];
     subnet_form: [("10.0.0.0/24", "10.0.0.0")];
     subnet_is_address: [("10.0.0.0/24", "10.0.0.7/24")];

@@ -5,7 +5,8 @@ use imgbuild_base::{Arch, ByteSize};
 use imgbuild_recipe::etcd_options::OptionValue;
 use imgbuild_recipe::language::{Absent, RECIPE, Section, Shape};
 use imgbuild_recipe::resolved::{
-    Addressing, Board, Component, Console, DiskSize, EtcdSource, Node, PkiLayout, Warning,
+    Addressing, Board, Component, Console, DiskSize, EtcdSource, KeyKind, KeyOwner, Node,
+    PkiAuthority, PkiLayout, Warning,
 };
 use imgbuild_recipe::values::{AdvertisedUrl, AutoCompaction, San};
 use imgbuild_recipe::{LockInputs, Origin, Recipe, builtin, find, list, load, reference};
@@ -203,6 +204,61 @@ fn a_node_s_options_come_over_the_cluster_s() {
         recipe.warnings[1].to_string(),
         "a: with unsafe-no-fsync a power cut may lose or damage etcd's data"
     );
+}
+
+#[test]
+fn certificates_of_every_kind() {
+    let recipe = smallest(
+        "board = \"vm\"\n[pki]\nkey = \"ed25519\"\nauthority_key = \"rsa-4096\"\n\
+         [pki.files]\nca = \"our-ca.crt\"\nserver_key = \"private/server.key\"\n\
+         [[pki.client]]\nname = \"prometheus\"\n\
+         [[pki.client]]\nname = \"backup\"\ncommon_name = \"root\"\norganisation = \"ops\"\ndays = 30\n\
+         key = \"p256\"\nadmin = false\ndir = \"/etc/backup\"\nowner = \"etcd\"\nmode = \"0440\"\n\
+         nodes = [\"a\"]\n[[pki.client]]\nname = \"all\"\ndir = \"/etc/all\"",
+        "[node.pki]\nkey = \"rsa-2048\"\ngeneration = 3\nleaf_days = 90\n\
+         [[node]]\nname = \"b\"\naddress = \"10.0.0.12\"",
+    );
+    let pki = &recipe.pki;
+    assert_eq!(
+        pki.authority,
+        PkiAuthority::Derived {
+            key: KeyKind::Rsa4096,
+            days: 3650
+        }
+    );
+    let (first, second) = (recipe.nodes[0].leaf, recipe.nodes[1].leaf);
+    assert_eq!(
+        (first.key, first.generation, first.days),
+        (KeyKind::Rsa2048, 3, 90)
+    );
+    assert_eq!(
+        (second.key, second.generation, second.days),
+        (KeyKind::Ed25519, 1, 365)
+    );
+    assert_eq!(pki.files.ca.as_str(), "our-ca.crt");
+    assert_eq!(pki.files.server.cert.as_str(), "etcd/server.crt");
+    assert_eq!(pki.files.server.key.as_str(), "private/server.key");
+    let [prometheus, backup, all] = pki.clients.as_slice() else {
+        panic!("{:?}", pki.clients)
+    };
+    assert_eq!(prometheus.common_name.as_str(), "prometheus");
+    assert!(prometheus.admin && prometheus.place.is_none());
+    assert_eq!(prometheus.leaf, second);
+    assert_eq!(backup.organisation.as_ref().unwrap().as_str(), "ops");
+    assert_eq!((backup.leaf.days, backup.leaf.key), (30, KeyKind::P256));
+    let place = backup.place.as_ref().unwrap();
+    assert_eq!((place.mode.bits(), place.owner), (0o440, KeyOwner::Etcd));
+    assert_eq!(place.nodes.len(), 1);
+    assert_eq!(all.place.as_ref().unwrap().nodes.len(), 2);
+
+    let own = smallest(
+        "board = \"vm\"\n[pki]\nca_cert = \"../ca.crt\"\nca_key = \"/ca.key\"",
+        "",
+    );
+    assert!(matches!(
+        &own.pki.authority,
+        PkiAuthority::Own { cert, key: Some(key) } if (cert.as_str(), key.as_str()) == ("../ca.crt", "/ca.key")
+    ));
 }
 
 #[test]

@@ -97,6 +97,22 @@ pub(crate) struct BuildArgs {
     /// Build everything a second time from the inputs and compare to the bit.
     #[arg(long)]
     pub(crate) check: bool,
+
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArgs,
+}
+
+/// A CA of the user's own.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct AuthorityArgs {
+    /// Sign with your own CA: its certificate (PEM), after which those above it may follow
+    /// [default: as in the recipe].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
+
+    /// The private key of your own CA (PEM, without a passphrase); it is read and never copied.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_key: Option<PathBuf>,
 }
 
 /// The commands.
@@ -167,6 +183,10 @@ pub(crate) enum Command {
     /// While it runs, lines on standard input act on nodes: `cut NODE`, `connect NODE`,
     /// `kill NODE`, `start NODE`, `restart NODE`, `status`, `quit`.
     Run(RunArgs),
+    /// Show when a cluster's certificates end, or issue further client certificates.
+    ///
+    /// All follow from recipe, lock and secret: nothing is looked up and nothing is kept.
+    Pki(PkiArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -243,6 +263,42 @@ pub(crate) struct RunArgs {
     /// Keep the nodes' disks, consoles and sockets here [default: a temporary directory].
     #[arg(long, value_name = "DIR")]
     pub(crate) work: Option<PathBuf>,
+}
+
+/// Options of `pki`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct PkiArgs {
+    /// The recipe.
+    pub(crate) name: String,
+
+    /// The cluster's secret [default: NAME.secret beside the recipe].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) secret: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<PkiCommand>,
+}
+
+/// What can be done with certificates.
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum PkiCommand {
+    /// Issue a client certificate. The same common name always gets the same key.
+    Client {
+        /// The certificate's common name: the user, once etcd's authentication is on.
+        common_name: String,
+        /// The certificate's organisation.
+        #[arg(long, value_name = "NAME")]
+        organisation: Option<String>,
+        /// Days it is valid from the lock's time on [default: as the recipe's certificates].
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=18_250))]
+        days: Option<u32>,
+        /// The directory for the certificate and its key [default: images/NAME/clients].
+        #[arg(long, short, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// States `run` can wait for.

@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod explain;
 mod lock;
 mod meta;
+mod pki;
 mod run;
 mod store;
 
@@ -90,6 +91,7 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
             let built = pipeline::build(&request)?;
             run::run(terminal, &args, &built)
         }
+        Command::Pki(args) => pki::pki(terminal, &args),
         Command::Completions { shell } => meta::completions(terminal, shell),
         Command::Man { dir } => meta::man(&dir),
         Command::Reference { schema } => meta::reference(terminal, schema),

@@ -87,6 +87,24 @@ pub(super) const VARIABLE_VALUE: Text = Text {
     example: "200MiB",
     mend: mend::nothing,
 };
+pub(super) const COMMON_NAME: Text = Text {
+    what: "name of 1 to 64 printable characters",
+    pattern: "^[ -~]{1,64}$",
+    example: "prometheus",
+    mend: mend::nothing,
+};
+pub(super) const FILE: Text = Text {
+    what: "file name or path below the directory",
+    pattern: "^[A-Za-z0-9_+-][A-Za-z0-9._/+-]*$",
+    example: "etcd/server.crt",
+    mend: mend::file,
+};
+pub(super) const BESIDE: Text = Text {
+    what: "path of a file, from the recipe's directory",
+    pattern: "^[^\\u0000-\\u001f]+$",
+    example: "our-ca.crt",
+    mend: mend::nothing,
+};
 pub(super) const SAN: Text = Text {
     what: "DNS name or IP address",
     pattern: "^[a-z0-9.:-]+$",

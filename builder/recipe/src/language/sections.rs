@@ -14,7 +14,7 @@ pub use etcd::{ETCD, NODE_ETCD};
 pub use image::IMAGE;
 pub use network::{NETWORK, NODE_NETWORK};
 pub use node::NODE;
-pub use pki::PKI;
+pub use pki::{NODE_PKI, PKI};
 
 use super::Absent::{Depends, Mistake};
 use super::{Section, Shape, key};

@@ -1,9 +1,10 @@
 //! `[network]` and `[[node]]`: addresses, and what must hold between them.
 
+use super::pki;
 use super::tuning::{self, ClusterTuning, Defaults};
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::forms::{Ip, Subnet};
-use crate::resolved::{Addressing, Network, Node};
+use crate::resolved::{Addressing, Network, Node, Pki};
 use crate::values::{AdvertisedUrl, InterfaceName, San};
 use imgbuild_base::NodeName;
 use ipnet::IpNet;
@@ -22,6 +23,7 @@ pub(super) struct Shared<'a> {
     pub(super) network: Result<&'a ClusterNetwork, Reported>,
     pub(super) tuning: Result<&'a ClusterTuning, Reported>,
     pub(super) defaults: &'a Defaults,
+    pub(super) pki: Result<&'a Pki, Reported>,
     pub(super) sans: &'a [Found<San>],
 }
 
@@ -245,6 +247,9 @@ fn read_node(
     let tuning = table
         .table("etcd")
         .and_then(|own| tuning::read_node(&own, shared.tuning, shared.defaults, identity));
+    let leaf = table
+        .table("pki")
+        .and_then(|own| pki::read_node(&own, shared.pki));
     let gateway = match &network {
         Ok((network, span)) => match network.addressing {
             Addressing::Static { gateway: Some(ip) } => Some((ip, span.clone())),
@@ -274,6 +279,7 @@ fn read_node(
         network: network?.0,
         tuning,
         advertised,
+        leaf: leaf?,
         extra_sans,
     })
 }

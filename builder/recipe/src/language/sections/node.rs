@@ -5,6 +5,7 @@ use super::super::forms::{HOST, IP, SAN};
 use super::super::{Section, Shape, key};
 use super::etcd::NODE_ETCD;
 use super::network::NODE_NETWORK;
+use super::pki::NODE_PKI;
 
 /// `[[node]]`
 pub static NODE: Section = Section {
@@ -43,6 +44,12 @@ pub static NODE: Section = Section {
             Shape::Table(&NODE_ETCD),
             Depends("as `[etcd]`"),
             "etcd's tuning on this node, where it differs.",
+        ),
+        key(
+            "pki",
+            Shape::Table(&NODE_PKI),
+            Depends("as `[pki]`"),
+            "This node's certificates, where they differ.",
         ),
     ],
 };

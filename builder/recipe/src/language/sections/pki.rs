@@ -1,8 +1,20 @@
-//! `[pki]`.
+//! `[pki]`, its clients and files, and `[node.pki]`.
 
-use super::super::Absent::{Default, Depends};
-use super::super::forms::{PATH, SAN};
-use super::super::{Section, Shape, choice, key};
+use super::super::Absent::{Default, Depends, Mistake};
+use super::super::forms::{BESIDE, COMMON_NAME, FILE, HOST, PATH, SAN};
+use super::super::{Choice, Key, Section, Shape, choice, key};
+
+const KINDS: &[Choice] = &[
+    choice("p256", "ECDSA on P-256: small, quick, known everywhere"),
+    choice("rsa-2048", "RSA, as kubeadm makes it"),
+    choice("rsa-4096", "RSA, slow to make and to use"),
+    choice("ed25519", "Ed25519: not every client and browser knows it"),
+];
+
+const DAYS: Shape = Shape::Integer {
+    min: 1,
+    max: 18_250,
+};
 
 /// `[pki]`
 pub static PKI: Section = Section {
@@ -32,32 +44,27 @@ pub static PKI: Section = Section {
             "Where they are.",
         ),
         key(
-            "leaf_days",
-            Shape::Integer {
-                min: 1,
-                max: 18_250,
-            },
-            Default("365"),
-            "Days a node's certificates are valid, from the lock's epoch.",
-        ),
+            "key",
+            Shape::Choice(KINDS),
+            Default("\"p256\""),
+            "The kind of every key.",
+        )
+        .aka(&["key_type", "algorithm", "key_algorithm"]),
+        key(
+            "authority_key",
+            Shape::Choice(KINDS),
+            Depends("as `key`"),
+            "The kind of the CA's key. Not with a CA of your own.",
+        )
+        .aka(&["ca_key_type", "ca_algorithm"]),
+        LEAF_DAYS,
         key(
             "ca_days",
-            Shape::Integer {
-                min: 1,
-                max: 18_250,
-            },
+            DAYS,
             Default("3650"),
-            "Days the CA certificate is valid.",
+            "Days the CA certificate is valid. Not with a CA of your own.",
         ),
-        key(
-            "generation",
-            Shape::Integer {
-                min: 1,
-                max: 65_535,
-            },
-            Default("1"),
-            "Count it up to give every node new keys and certificates.",
-        ),
+        GENERATION,
         key(
             "extra_sans",
             Shape::List(&Shape::Text(&SAN)),
@@ -65,5 +72,198 @@ pub static PKI: Section = Section {
             "Further names of every node's certificates, such as a load balancer's.",
         )
         .aka(&["sans", "san", "alt_names"]),
+        key(
+            "ca_cert",
+            Shape::Text(&BESIDE),
+            Depends("a CA derived from the cluster's secret"),
+            "A CA of your own: a PEM file with its certificate, after which those of the \
+             authorities above it may follow. Only it is trusted by etcd. Its key is only read, \
+             never copied. `--ca-cert` and `--ca-key` do the same.",
+        )
+        .aka(&["ca", "ca_certificate", "ca_file"]),
+        key(
+            "ca_key",
+            Shape::Text(&BESIDE),
+            Depends("with `ca_cert`: given by `--ca-key`"),
+            "The PEM file with its private key: P-256, RSA or Ed25519, without a passphrase.",
+        ),
+        key(
+            "files",
+            Shape::Table(&FILES),
+            Depends("the layout's names"),
+            "Other names for the files.",
+        ),
+        key(
+            "client",
+            Shape::Tables(&CLIENT),
+            Depends("none"),
+            "Further client certificates.",
+        )
+        .aka(&["clients"]),
+    ],
+};
+
+const LEAF_DAYS: Key = key(
+    "leaf_days",
+    DAYS,
+    Default("365"),
+    "Days a node's certificates are valid, from the lock's epoch.",
+)
+.aka(&["days", "validity"]);
+const GENERATION: Key = key(
+    "generation",
+    Shape::Integer {
+        min: 1,
+        max: 65_535,
+    },
+    Default("1"),
+    "Count it up to give every node new keys and certificates.",
+);
+
+const fn file(name: &'static str, absent: &'static str, doc: &'static str) -> Key {
+    key(name, Shape::Text(&FILE), Depends(absent), doc)
+}
+
+static FILES: Section = Section {
+    name: "pki.files",
+    doc: "Names of the certificate files, below `pki.dir`. With `layout = \"shared\"` the server's \
+          pair is the peer's and root's etcdctl's too.",
+    keys: &[
+        file(
+            "ca",
+            "etcd/ca.crt; ca.pem for `shared`",
+            "The CA's certificate.",
+        ),
+        file(
+            "server",
+            "etcd/server.crt; kubernetes.pem for `shared`",
+            "What etcd shows to clients.",
+        ),
+        file(
+            "server_key",
+            "etcd/server.key; kubernetes-key.pem for `shared`",
+            "Its key.",
+        ),
+        file("peer", "etcd/peer.crt", "What etcd shows to members."),
+        file("peer_key", "etcd/peer.key", "Its key."),
+        file(
+            "healthcheck",
+            "etcd/healthcheck-client.crt",
+            "What root's etcdctl on the node shows.",
+        ),
+        file("healthcheck_key", "etcd/healthcheck-client.key", "Its key."),
+        file(
+            "apiserver",
+            "apiserver-etcd-client.crt",
+            "What a Kubernetes API server on the node shows.",
+        ),
+        file("apiserver_key", "apiserver-etcd-client.key", "Its key."),
+    ],
+};
+
+static CLIENT: Section = Section {
+    name: "pki.client",
+    doc: "A further client certificate: in the admin bundle, on nodes, or both.",
+    keys: &[
+        key(
+            "name",
+            Shape::Text(&HOST),
+            Mistake,
+            "Names its files, NAME.crt and NAME.key, and its key.",
+        ),
+        key(
+            "common_name",
+            Shape::Text(&COMMON_NAME),
+            Depends("its name"),
+            "The certificate's common name: the user, once etcd's authentication is on.",
+        )
+        .aka(&["cn", "user"]),
+        key(
+            "organisation",
+            Shape::Text(&COMMON_NAME),
+            Depends("none"),
+            "The certificate's organisation.",
+        )
+        .aka(&["o", "organization", "group"]),
+        key(
+            "days",
+            DAYS,
+            Depends("`leaf_days`"),
+            "Days it is valid, from the lock's epoch.",
+        ),
+        key(
+            "key",
+            Shape::Choice(KINDS),
+            Depends("as in `[pki]`"),
+            "The kind of its key.",
+        ),
+        key(
+            "admin",
+            Shape::Flag,
+            Default("true"),
+            "Whether it is in the admin bundle.",
+        ),
+        key(
+            "dir",
+            Shape::Text(&PATH),
+            Depends("on no node"),
+            "The directory on nodes that holds it.",
+        ),
+        key(
+            "nodes",
+            Shape::List(&Shape::Text(&HOST)),
+            Depends("with `dir`: every node"),
+            "The nodes that hold it.",
+        ),
+        key(
+            "owner",
+            Shape::Choice(&[
+                choice("root", "the administrator"),
+                choice("etcd", "etcd's user"),
+            ]),
+            Default("\"root\""),
+            "Who owns the key on nodes.",
+        ),
+        key(
+            "mode",
+            Shape::Choice(&[
+                choice("0400", "its owner may read it"),
+                choice("0440", "its owner and its group may read it"),
+                choice("0600", "its owner may read and write it"),
+                choice("0640", "likewise, and its group may read it"),
+            ]),
+            Default("\"0600\""),
+            "The key's permissions on nodes.",
+        ),
+    ],
+};
+
+/// `[node.pki]`
+pub static NODE_PKI: Section = Section {
+    name: "node.pki",
+    doc: "This node's certificates, where they differ. Not with `layout = \"shared\"`, where all \
+          nodes have the same.",
+    keys: &[
+        key(
+            "key",
+            Shape::Choice(KINDS),
+            Depends("as in `[pki]`"),
+            "The kind of its keys.",
+        ),
+        key(
+            "leaf_days",
+            DAYS,
+            Depends("as in `[pki]`"),
+            "Days its certificates are valid, from the lock's epoch.",
+        ),
+        key(
+            "generation",
+            Shape::Integer {
+                min: 1,
+                max: 65_535,
+            },
+            Depends("as in `[pki]`"),
+            "Count it up to give this node new keys and certificates.",
+        ),
     ],
 };
