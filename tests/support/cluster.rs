@@ -185,6 +185,25 @@ impl Cluster {
         format!("--- console of {name}\n{end}\n")
     }
 
+    /// Waits until a node's console, from byte `before` on, shows a text.
+    #[track_caller]
+    pub fn await_console(&mut self, name: &str, before: usize, text: &str, seconds: u64) {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let console = self.console(name);
+            let since = console.get(before..).unwrap_or_default();
+            if since.contains(text) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "no {text:?} within {seconds} s in:\n{since}"
+            );
+            self.assert_running();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// A node's disk.
     pub fn disk(&self, name: &str) -> PathBuf {
         self.work.join(name).join("disk.img")
@@ -193,6 +212,11 @@ impl Cluster {
     /// Where a node's console can be connected to.
     pub fn console_socket(&self, name: &str) -> PathBuf {
         self.work.join(name).join("console")
+    }
+
+    /// The admin bundle.
+    pub fn admin(&self) -> &Path {
+        &self.admin
     }
 
     /// A curl call to a member with the admin bundle's credentials.

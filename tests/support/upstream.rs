@@ -26,10 +26,8 @@ pub fn lock(recipe: &Path, archive: &Archive, options: &[&str]) -> Command {
     command
 }
 
-/// A download site laid out as upstream's, with the compiled programs.
-pub fn release_site(dir: &Path) -> PathBuf {
-    let version = "3.6.16";
-    let top = format!("etcd-v{version}-linux-amd64");
+/// One of etcd's programs that the shared store has compiled for this machine, to be run.
+pub fn compiled(program: &str) -> PathBuf {
     let results = files_below(&shared_store().join("results/etcd"));
     let programs = results
         .iter()
@@ -40,12 +38,27 @@ pub fn release_site(dir: &Path) -> PathBuf {
             what.contains("amd64") && what.contains("build")
         })
         .expect("a compiled etcd for amd64");
+    let digest = programs["outputs"][program]["digest"].as_str().unwrap();
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{program}-{digest}"));
+    if !to.exists() {
+        // Tests run side by side: moved into place when it is whole.
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let part = dir.path().join(program);
+        fs_err::copy(object(&shared_store(), digest), &part).unwrap();
+        must(Command::new("chmod").arg("755").arg(&part));
+        fs_err::rename(part, &to).unwrap();
+    }
+    to
+}
+
+/// A download site laid out as upstream's, with the compiled programs.
+pub fn release_site(dir: &Path) -> PathBuf {
+    let version = "3.6.16";
+    let top = format!("etcd-v{version}-linux-amd64");
     let files = dir.join("files").join(&top);
     fs_err::create_dir_all(&files).unwrap();
     for program in ["etcd", "etcdctl", "etcdutl"] {
-        let digest = programs["outputs"][program]["digest"].as_str().unwrap();
-        fs_err::copy(object(&shared_store(), digest), files.join(program)).unwrap();
-        must(Command::new("chmod").arg("755").arg(files.join(program)));
+        fs_err::copy(compiled(program), files.join(program)).unwrap();
     }
     fs_err::write(files.join("README.md"), "etcd\n").unwrap();
     let release = dir.join("site").join(format!("v{version}"));
@@ -55,6 +68,8 @@ pub fn release_site(dir: &Path) -> PathBuf {
         Command::new("tar")
             .arg("-C")
             .arg(dir.join("files"))
+            // The same archive each time: the shared store keeps one.
+            .args(["--mtime=@0", "--owner=0", "--group=0", "--sort=name"])
             .arg("-czf")
             .arg(&archive)
             .arg(&top),

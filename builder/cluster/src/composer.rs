@@ -1,5 +1,6 @@
 use crate::layer::Layer;
 use crate::layout::{self, Issuing, Subject};
+use crate::pod::Pod;
 use crate::{
     CLOCK_FLOOR, ComposeError, Quorum, SystemIds, admin, config, etcdctl, identity, network,
     overlay, unit,
@@ -7,7 +8,7 @@ use crate::{
 use imgbuild_base::{Digest, Epoch, Tree};
 use imgbuild_pki::{Authority, ClusterSecret, Issued, KeyLabel};
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::Node;
+use imgbuild_recipe::resolved::{Node, Run};
 
 /// Makes the node layers and the admin bundle of one cluster.
 ///
@@ -103,10 +104,12 @@ impl<'a> Composer<'a> {
         let mut layer = Layer::new(self.epoch);
         identity::add(&mut layer, self.recipe, node, self.secret)?;
         network::add(&mut layer, self.recipe, node)?;
-        self.member(&mut layer, node, self.ids)?;
-        // StateDirectory= reaches only below /var/lib.
+        let run = self.recipe.etcd.run;
+        self.member(&mut layer, node, self.ids, run)?;
+        // podman makes no directories for another user, and StateDirectory= reaches only below
+        // /var/lib.
         let made: String = unit::directories(self.recipe)
-            .filter(|dir| !dir.is_within("var/lib"))
+            .filter(|dir| run == Run::StaticPod || !dir.is_within("var/lib"))
             .map(|dir| format!("d {} 0700 etcd etcd\n", dir.absolute()))
             .collect();
         if !made.is_empty() {
@@ -117,15 +120,36 @@ impl<'a> Composer<'a> {
     }
 
     /// What makes a machine this member of the cluster, whatever else it is: certificates,
-    /// configuration, unit and tools.
-    fn member(&self, layer: &mut Layer, node: &Node, ids: SystemIds) -> Result<(), ComposeError> {
+    /// configuration, unit or pod, and tools.
+    fn member(
+        &self,
+        layer: &mut Layer,
+        node: &Node,
+        ids: SystemIds,
+        run: Run,
+    ) -> Result<(), ComposeError> {
         let files = layout::files(&self.recipe.pki)?;
         let settings = config::settings(self.recipe, node, &files)?;
         let rendered = config::render(&self.recipe.etcd, &settings)?;
         layout::add(layer, self.recipe, node, &self.issuing(), ids)?;
-        let text = unit::unit(self.recipe, node, &rendered)?;
-        layer.text("etc/systemd/system/etcd.service", text)?;
-        layer.enable("etcd.service", "/etc/systemd/system")?;
+        match (run, self.recipe.etcd.container_image()) {
+            (Run::StaticPod, Some(image)) => {
+                let pod = Pod {
+                    recipe: self.recipe,
+                    node,
+                    image: &image,
+                    config: &rendered,
+                    files: &files,
+                    ids,
+                };
+                pod.add(layer)?;
+            }
+            _ => {
+                let text = unit::unit(self.recipe, node, &rendered)?;
+                layer.text("etc/systemd/system/etcd.service", text)?;
+                layer.enable("etcd.service", "/etc/systemd/system")?;
+            }
+        }
         if let Some((path, text)) = rendered.file {
             layer.text(&path, text)?;
         }
@@ -140,7 +164,8 @@ impl<'a> Composer<'a> {
     /// [`ComposeError`] as [`Composer::node`].
     pub fn overlay(&self, node: &Node) -> Result<Tree, ComposeError> {
         let mut layer = Layer::new(self.epoch);
-        self.member(&mut layer, node, overlay::IDS)?;
+        // A pod would need podman there, and the number of etcd's user.
+        self.member(&mut layer, node, overlay::IDS, Run::Service)?;
         overlay::finish(layer, self.recipe, self.epoch)
     }
 

@@ -9,7 +9,8 @@
 //! - [`quorum`]: how many members may fail.
 //! - [`layout`]: which certificates there are, and where a node keeps them.
 //! - [`config`]: etcd's settings, as flags, environment file or configuration file.
-//! - [`unit`](mod@unit), [`etcdctl`], [`network`], [`identity`]: the other files of a layer.
+//! - [`unit`](mod@unit) or [`pod`]: what runs etcd.
+//! - [`etcdctl`], [`network`], [`identity`]: the other files of a layer.
 //! - [`overlay`]: what of a node goes onto a machine that has an operating system already.
 //! - [`check_clock`]: proves that a node's clock cannot start before its certificates hold.
 //!
@@ -28,6 +29,7 @@ mod layer;
 pub mod layout;
 pub mod network;
 pub mod overlay;
+pub mod pod;
 pub mod quorum;
 mod quote;
 mod template;

@@ -35,10 +35,7 @@ pub fn unit(recipe: &Recipe, node: &Node, config: &Rendered) -> Result<String, C
     let mut states = Vec::new();
     let mut writable = Vec::new();
     for dir in directories(recipe) {
-        if !dir.is_within("var") || dir.as_str() == "var" {
-            return Err(ComposeError::DataDirectory(dir.clone()));
-        }
-        let path = plain(dir, "a directory of etcd's data")?;
+        let path = kept(dir)?;
         match dir.as_str().strip_prefix("var/lib/") {
             Some(name) => states.push(name),
             None => writable.push(path),
@@ -54,6 +51,7 @@ pub fn unit(recipe: &Recipe, node: &Node, config: &Rendered) -> Result<String, C
         name => node.name.as_str(),
         cluster => recipe.cluster.name.as_str(),
         environment,
+        environment_file => config.environment_file,
         exec => exec.join(" \\\n    "),
         data_dir => plain(data, "the data directory")?,
         state_directories => states.join(" "),
@@ -66,4 +64,16 @@ pub(crate) fn directories(recipe: &Recipe) -> impl Iterator<Item = &TreePath> {
     let data = &recipe.etcd.data_dir;
     let wal = recipe.etcd.wal_dir.as_ref();
     std::iter::once(data).chain(wal.filter(|dir| !dir.is_within(data.as_str())))
+}
+
+/// A directory of etcd's data as the running system sees it, which is on the state partition.
+///
+/// # Errors
+/// [`ComposeError::DataDirectory`] when it is not, [`ComposeError::Path`] when it would need
+/// quoting.
+pub(crate) fn kept(dir: &TreePath) -> Result<String, ComposeError> {
+    if !dir.is_within("var") || dir.as_str() == "var" {
+        return Err(ComposeError::DataDirectory(dir.clone()));
+    }
+    plain(dir, "a directory of etcd's data")
 }

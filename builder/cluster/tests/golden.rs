@@ -4,28 +4,9 @@
 mod common;
 
 use common::*;
-use imgbuild_base::{Arch, Kind, Tree};
+use imgbuild_base::Arch;
 use imgbuild_recipe::resolved::{Addressing, Board, ConfigStyle, Console};
 use std::fmt::Write as _;
-
-/// One line an entry: mode, owner, path, and what it is. What is secret, or follows from a
-/// secret, shows no digest.
-fn listing(tree: &Tree) -> String {
-    let mut out = String::new();
-    for (path, entry) in tree.iter() {
-        let meta = entry.meta;
-        let what = match &entry.kind {
-            Kind::Directory => "/".to_owned(),
-            Kind::Symlink(target) => format!(" -> {target}"),
-            Kind::CharDevice { .. } => " (device)".to_owned(),
-            Kind::File(_) if meta.mode == 0o600 => "  (private)".to_owned(),
-            Kind::File(body) => format!("  {}", body.digest().short()),
-        };
-        let (mode, uid, gid) = (meta.mode, meta.uid, meta.gid);
-        writeln!(out, "{mode:04o} {uid:>3}:{gid:<3} /{path}{what}").unwrap();
-    }
-    out
-}
 
 #[test]
 fn vm_3node_layer() {

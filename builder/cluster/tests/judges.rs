@@ -305,7 +305,7 @@ fn ssh_keys() {
 /// Lays a node's layer out with programs that do nothing in place of etcd's.
 fn bootable(recipe: &Recipe) -> TempDir {
     let desk = desk(&layers(recipe)[0].1);
-    let bin = desk.path().join("usr/local/bin");
+    let bin = desk.path().join(recipe.etcd.bin_dir.as_str());
     fs::create_dir_all(&bin).unwrap();
     for program in ["etcd", "etcdctl"] {
         let path = bin.join(program);
@@ -317,7 +317,8 @@ fn bootable(recipe: &Recipe) -> TempDir {
 
 #[test]
 fn systemd_takes_the_unit() {
-    for recipe in [vm_3node(), pi_2node()] {
+    let shipped = WALKTHROUGHS.map(shipped);
+    for recipe in [vm_3node(), pi_2node()].into_iter().chain(shipped) {
         let desk = bootable(&recipe);
         let unit = desk.path().join("etc/systemd/system/etcd.service");
         let unit = unit.to_str().unwrap();
@@ -338,10 +339,11 @@ fn systemd_takes_the_unit() {
             "{said}"
         );
         // verify looks for the program on this machine: a copy of the unit names one here.
-        let program = desk.path().join("usr/local/bin/etcd");
+        let etcd = recipe.etcd.bin_dir.join("etcd").unwrap();
+        let program = desk.path().join(etcd.as_str());
         let program = program.to_str().unwrap();
         let here = text(&layers(&recipe)[0].1, "etc/systemd/system/etcd.service").replace(
-            "ExecStart=/usr/local/bin/etcd",
+            &format!("ExecStart={}", etcd.absolute()),
             &format!("ExecStart={program}"),
         );
         fs::write(unit, here).unwrap();

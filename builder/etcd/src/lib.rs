@@ -11,6 +11,7 @@
 
 mod binaries;
 pub mod build;
+pub mod container;
 pub mod debian;
 pub mod elf;
 pub mod release;

@@ -5,5 +5,6 @@ pub mod disk;
 pub mod fat;
 pub mod gpt;
 pub mod mbr;
+pub mod oci;
 pub mod squashfs;
 pub mod uki;

@@ -12,6 +12,7 @@ use crate::pipeline::{BuiltImage, Request};
 use imgbuild_base::event::Unit;
 use imgbuild_base::{Digest, Hasher, Tree};
 use imgbuild_cluster::{Composer, overlay};
+use imgbuild_etcd::container;
 use imgbuild_formats::squashfs;
 use imgbuild_pki::{ClusterSecret, KeyLabel};
 use imgbuild_recipe::resolved::{Format, Node};
@@ -99,6 +100,8 @@ pub(crate) fn write(
 /// The part that all archives of a build share.
 fn etcd_part(etcd: &Layer) -> Result<Vec<u8>> {
     let mut tree = squashfs::read(etcd.body.bytes()).or_fail(Failure::Storage)?;
+    // On such a machine a unit runs etcd, not a container.
+    tree.retain(|path, _| !path.is_within(container::STORE_HOME));
     overlay::leave_out_common(&mut tree);
     archive::part(&tree).or_fail(Failure::Other)
 }

@@ -26,7 +26,22 @@ impl Builtin {
 }
 
 /// All of them, in the order of their names.
-pub static ALL: [Builtin; 5] = [
+pub static ALL: [Builtin; 9] = [
+    Builtin {
+        name: "debian-3node",
+        text: include_str!("../../../recipes/debian-3node.toml"),
+        lock: include_str!("../../../recipes/debian-3node.lock"),
+    },
+    Builtin {
+        name: "envfile-3node",
+        text: include_str!("../../../recipes/envfile-3node.toml"),
+        lock: include_str!("../../../recipes/envfile-3node.lock"),
+    },
+    Builtin {
+        name: "kubeadm-3node",
+        text: include_str!("../../../recipes/kubeadm-3node.toml"),
+        lock: include_str!("../../../recipes/kubeadm-3node.lock"),
+    },
     Builtin {
         name: "pi-2node",
         text: include_str!("../../../recipes/pi-2node.toml"),
@@ -36,6 +51,11 @@ pub static ALL: [Builtin; 5] = [
         name: "pi-3node",
         text: include_str!("../../../recipes/pi-3node.toml"),
         lock: include_str!("../../../recipes/pi-3node.lock"),
+    },
+    Builtin {
+        name: "static-pod",
+        text: include_str!("../../../recipes/static-pod.toml"),
+        lock: include_str!("../../../recipes/static-pod.lock"),
     },
     Builtin {
         name: "vm-1node",

@@ -1,6 +1,6 @@
 //! The part of a recipe that its lock depends on.
 
-use crate::resolved::Recipe;
+use crate::resolved::{Recipe, Run};
 use imgbuild_base::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,6 +66,9 @@ impl LockInputs {
         .collect();
         if let Some(version) = recipe.etcd.version() {
             inputs.insert("etcd.version".to_owned(), version.to_string());
+        }
+        if recipe.etcd.run != Run::Service {
+            inputs.insert("etcd.run".to_owned(), recipe.etcd.run.as_str().to_owned());
         }
         Self(inputs)
     }

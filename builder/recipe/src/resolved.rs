@@ -12,7 +12,7 @@ mod pki;
 mod warning;
 
 pub use access::{Access, Console, Ssh};
-pub use etcd::{Advertised, ConfigStyle, Etcd, EtcdSource, Listeners, LogLevel, Tuning};
+pub use etcd::{Advertised, ConfigStyle, Etcd, EtcdSource, Listeners, LogLevel, Run, Tuning};
 pub use image::{Board, Component, DiskSize, Format, Image, Suite};
 pub use network::{Addressing, Network};
 pub use pki::{

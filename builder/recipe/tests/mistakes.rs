@@ -85,6 +85,8 @@ mistakes! {
     size_unit: [("board = \"vm\"", "board = \"vm\"\nsize = \"400 MB\"")];
     size_too_small: [("board = \"vm\"", "board = \"vm\"\nsize = \"128M\"")];
     size_not_whole: [("board = \"vm\"", "board = \"vm\"\nsize = \"400001K\"")];
+    pod_of_debian: [("source = \"build\"", "source = \"debian\"\nrun = \"static-pod\"")];
+    pod_with_file: [("source = \"build\"", "run = \"static-pod\"\nconfig = \"environment\"")];
     release_on_armhf: [
         ("board = \"vm\"", "board = \"raspberry-pi\"\narch = \"armhf\""),
         ("\"build\"", "\"release\""),

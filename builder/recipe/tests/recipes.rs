@@ -5,8 +5,8 @@ use imgbuild_base::{Arch, ByteSize};
 use imgbuild_recipe::etcd_options::OptionValue;
 use imgbuild_recipe::language::{Absent, RECIPE, Section, Shape};
 use imgbuild_recipe::resolved::{
-    Addressing, Board, Component, Console, DiskSize, EtcdSource, KeyKind, KeyOwner, Node,
-    PkiAuthority, PkiLayout, Warning,
+    Addressing, Board, Component, ConfigStyle, Console, DiskSize, EtcdSource, KeyKind, KeyOwner,
+    Node, PkiAuthority, PkiLayout, Warning,
 };
 use imgbuild_recipe::values::{AdvertisedUrl, AutoCompaction, San};
 use imgbuild_recipe::{LockInputs, Origin, Recipe, builtin, find, list, load, reference};
@@ -45,6 +45,7 @@ fn shipped_recipes_are_what_they_say() {
     );
     assert!(matches!(two.etcd.source, EtcdSource::Build { .. }));
     assert!(two.etcd.plain_local_listener);
+    assert_eq!(two.etcd.config, ConfigStyle::Flags);
     assert_eq!(two.etcd.bin_dir.absolute(), "/usr/local/bin");
     assert!(matches!(&two.pki.layout, PkiLayout::Shared { dir } if dir.absolute() == "/etc/etcd"));
     assert_eq!(
@@ -64,6 +65,67 @@ fn shipped_recipes_are_what_they_say() {
         assert_eq!(recipe.nodes.len(), nodes);
         assert_eq!(recipe.cluster.name.as_str(), name);
         assert!(matches!(recipe.pki.layout, PkiLayout::Kubeadm { .. }));
+        assert_eq!(recipe.warnings, []);
+    }
+}
+
+/// Name and address of each node, and what is particular, of the walkthroughs' recipes.
+#[test]
+fn walkthroughs_are_what_they_say() {
+    for (name, nodes, source, config, pki) in [
+        (
+            "kubeadm-3node",
+            "e1 10.1.1.93, e2 10.1.1.92, e3 10.1.1.91",
+            "release",
+            ConfigStyle::Flags,
+            "kubeadm /etc/kubernetes/pki",
+        ),
+        (
+            "envfile-3node",
+            "infra1 10.0.2.10, infra2 10.0.2.11, infra3 10.0.2.12",
+            "build",
+            ConfigStyle::Environment,
+            "shared /etc/kubernetes/ssl",
+        ),
+        (
+            "debian-3node",
+            "master 10.140.0.2, node1 10.140.0.3, node2 10.140.0.4",
+            "debian",
+            ConfigStyle::Flags,
+            "shared /etc/etcd",
+        ),
+        (
+            "static-pod",
+            "k8s-tutorial 10.0.2.15",
+            "build",
+            ConfigStyle::Flags,
+            "kubeadm /etc/kubernetes/pki",
+        ),
+    ] {
+        let recipe = shipped(name);
+        assert_eq!(
+            (recipe.image.board, recipe.image.arch),
+            (Board::Vm, Arch::Amd64)
+        );
+        let found: Vec<String> = recipe
+            .nodes
+            .iter()
+            .map(|node| format!("{} {}", node.name, node.address))
+            .collect();
+        assert_eq!(found.join(", "), nodes);
+        assert_eq!(recipe.etcd.source.as_str(), source);
+        assert_eq!(recipe.etcd.config, config);
+        let image = (name == "static-pod").then_some("localhost/etcd:3.6.16");
+        assert_eq!(recipe.etcd.container_image().as_deref(), image);
+        let locked = LockInputs::of(&recipe);
+        let run = locked.iter().find(|(key, _)| *key == "etcd.run");
+        assert_eq!(run.is_some(), image.is_some());
+        assert_eq!(recipe.access.console, Console::Log);
+        let layout = match &recipe.pki.layout {
+            PkiLayout::Kubeadm { dir } => format!("kubeadm {}", dir.absolute()),
+            PkiLayout::Shared { dir } => format!("shared {}", dir.absolute()),
+        };
+        assert_eq!(layout, pki);
         assert_eq!(recipe.warnings, []);
     }
 }
@@ -398,9 +460,13 @@ fn a_recipe_is_found_by_path_by_name_and_in_the_program() {
     assert_eq!(
         names,
         [
+            "debian-3node",
+            "envfile-3node",
             "home",
+            "kubeadm-3node",
             "pi-2node",
             "pi-3node",
+            "static-pod",
             "vm-1node",
             "vm-1node-arm64",
             "vm-3node"
@@ -412,8 +478,8 @@ fn a_recipe_is_found_by_path_by_name_and_in_the_program() {
     let help = miette::Diagnostic::help(&error).unwrap().to_string();
     assert_eq!(
         help,
-        "did you mean pi-2node? there are home, pi-2node, pi-3node, vm-1node, vm-1node-arm64, \
-         vm-3node"
+        "did you mean pi-2node? there are debian-3node, envfile-3node, home, kubeadm-3node, \
+         pi-2node, pi-3node, static-pod, vm-1node, vm-1node-arm64, vm-3node"
     );
     let missing = find("./none.toml", dir.path()).unwrap_err();
     let cause = std::error::Error::source(&missing).unwrap().to_string();

@@ -12,6 +12,8 @@ const FILE: &str = "base/packages.toml";
 pub enum Feature {
     /// A secure shell server.
     Ssh,
+    /// etcd in a container, from a pod's manifest.
+    StaticPod,
     /// Wi-Fi.
     Wifi,
 }
@@ -21,6 +23,7 @@ impl Feature {
     const fn key(self) -> &'static str {
         match self {
             Self::Ssh => "ssh",
+            Self::StaticPod => "static-pod",
             Self::Wifi => "wifi",
         }
     }

@@ -6,6 +6,7 @@ use imgbuild_base::{Epoch, Kind, Tree};
 use imgbuild_cluster::{Composer, Owner, SystemIds};
 use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::Recipe;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -110,6 +111,16 @@ address = "192.168.1.40"
     )
 }
 
+/// The recipes of docs/walkthroughs.md in which systemd runs etcd.
+pub const WALKTHROUGHS: [&str; 4] = ["pi-2node", "kubeadm-3node", "envfile-3node", "debian-3node"];
+
+/// A recipe that comes with the program.
+pub fn shipped(name: &str) -> Recipe {
+    let mut all = imgbuild_recipe::builtin::ALL.iter();
+    let recipe = all.find(|one| one.name == name).unwrap();
+    recipe.source().load().unwrap()
+}
+
 /// The composer and what it is made of, kept alive for `use_it`.
 pub fn with<T>(recipe: &Recipe, use_it: impl FnOnce(&Composer<'_>) -> T) -> T {
     let secret = secret();
@@ -133,6 +144,25 @@ pub fn layers(recipe: &Recipe) -> Vec<(String, Tree)> {
 pub fn text(tree: &Tree, path: &str) -> String {
     let bytes = tree.file(path).unwrap_or_else(|| panic!("no /{path}"));
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// One line an entry: mode, owner, path, and what it is. What is secret, or follows from a
+/// secret, shows no digest.
+pub fn listing(tree: &Tree) -> String {
+    let mut out = String::new();
+    for (path, entry) in tree.iter() {
+        let meta = entry.meta;
+        let what = match &entry.kind {
+            Kind::Directory => "/".to_owned(),
+            Kind::Symlink(target) => format!(" -> {target}"),
+            Kind::CharDevice { .. } => " (device)".to_owned(),
+            Kind::File(_) if meta.mode == 0o600 => "  (private)".to_owned(),
+            Kind::File(body) => format!("  {}", body.digest().short()),
+        };
+        let (mode, uid, gid) = (meta.mode, meta.uid, meta.gid);
+        writeln!(out, "{mode:04o} {uid:>3}:{gid:<3} /{path}{what}").unwrap();
+    }
+    out
 }
 
 /// Writes a tree's files and links below `dir`, with their modes.

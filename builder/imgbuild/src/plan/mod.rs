@@ -14,13 +14,15 @@
 
 pub(crate) mod graph;
 
-use crate::error::{Failure, OrFail, Result};
+use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::lock::Lock;
 use graph::{Graph, Kind, StepId};
 use imgbuild_base::{Arch, Epoch};
 use imgbuild_debian::lock::LockedPackage;
+use imgbuild_etcd::container;
+use imgbuild_formats::oci::Reference;
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::{Board, EtcdSource, Format, Node};
+use imgbuild_recipe::resolved::{Board, EtcdSource, Format, Node, Run};
 use imgbuild_system::Overlays;
 use imgbuild_system::packages::{self, Feature, Selection};
 use imgbuild_system::prune::Keep;
@@ -45,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) keep: Keep,
     /// Where etcd's programs are on a node.
     pub(crate) bin_dir: imgbuild_base::TreePath,
+    /// The name of the image in which etcd runs, if it runs in a container.
+    pub(crate) container: Option<Reference>,
     /// zstd level of the layers.
     pub(crate) zstd_level: u8,
     /// The time of everything.
@@ -79,6 +83,9 @@ pub(crate) fn selection(recipe: &Recipe) -> Result<Selection> {
     if recipe.access.ssh.is_some() {
         features.insert(Feature::Ssh);
     }
+    if recipe.etcd.run == Run::StaticPod {
+        features.insert(Feature::StaticPod);
+    }
     let image = &recipe.image;
     packages::select(&Overlays::builtin(), image.board, image.arch, &features)
         .or_fail(Failure::Other)
@@ -101,12 +108,16 @@ pub(crate) fn plan(
     let mut base_inputs = Vec::new();
     let mut etcd_inputs = Vec::new();
     let disks = formats.contains(&Format::Img);
+    let mut pause = None;
     for package in &lock.debian.packages {
         if !disks && !is_etcd(recipe, package) {
             continue;
         }
         let (fetch, unpack) = package_steps(&mut graph, package, &keep);
         packages.insert(fetch, package.clone());
+        if package.name.as_str() == container::PAUSE_PACKAGE {
+            pause = Some(unpack);
+        }
         if is_etcd(recipe, package) {
             etcd_inputs.push(unpack);
         } else {
@@ -143,12 +154,22 @@ pub(crate) fn plan(
         }
     });
     let etcd = etcd_step(&mut graph, recipe, lock, etcd_inputs)?;
-    let bin_dir = [("bin-dir", recipe.etcd.bin_dir.to_string())];
+    // Archives for other machines have a unit in its place.
+    let container = match disks {
+        true => container_image(recipe)?,
+        false => None,
+    };
+    let mut etcd_layer_inputs = vec![etcd];
+    let mut own = vec![("bin-dir", recipe.etcd.bin_dir.to_string())];
+    if let Some(image) = &container {
+        own.push(("container", image.to_string()));
+        etcd_layer_inputs.push(pause.ok_or_else(|| no_pause(lock))?);
+    }
     let etcd_layer = graph.add(
         Kind::EtcdLayer,
         arch.debian(),
-        layer.into_iter().chain(bin_dir),
-        vec![etcd],
+        layer.into_iter().chain(own),
+        etcd_layer_inputs,
         BASE_COST,
     );
     for node in wanted {
@@ -177,11 +198,28 @@ pub(crate) fn plan(
         overlays,
         keep,
         bin_dir: recipe.etcd.bin_dir.clone(),
+        container,
         zstd_level: recipe.image.zstd_level,
         epoch,
         system,
         etcd_layer,
     })
+}
+
+/// The name of the image in which etcd runs, if it runs in a container.
+fn container_image(recipe: &Recipe) -> Result<Option<Reference>> {
+    let name = recipe.etcd.container_image();
+    name.map(|name| name.parse().or_fail(Failure::Other))
+        .transpose()
+}
+
+fn no_pause(lock: &Lock) -> CommandError {
+    let text = format!(
+        "the lock's {} packages do not have {}, which holds etcd's pod together",
+        lock.debian.packages.len(),
+        container::PAUSE_PACKAGE
+    );
+    CommandError::msg(Failure::Lock, text).hint("lock the recipe anew with `imgbuild lock`")
 }
 
 /// Work on the whole base system, in bytes; only its order of magnitude matters.

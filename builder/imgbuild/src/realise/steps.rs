@@ -3,10 +3,11 @@
 use super::{Run, Value, pack};
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::plan::graph::{Kind, Step};
+use bytes::Bytes;
 use imgbuild_base::Tree;
 use imgbuild_cluster::{Owner, SystemIds};
 use imgbuild_debian::deb::{self, UnpackedDeb};
-use imgbuild_etcd::{EtcdBinaries, PROGRAMS};
+use imgbuild_etcd::{EtcdBinaries, PROGRAMS, container};
 use imgbuild_formats::squashfs::{self, Level};
 use imgbuild_store::{Object, Output, StepResult};
 use imgbuild_system::{Base, Request, boot, check, compose};
@@ -176,11 +177,35 @@ impl Run<'_> {
             }
             _ => return Err(misplaced(step)),
         };
-        let tree = binaries
+        let mut tree = binaries
             .layer_tree(&self.plan.bin_dir, self.plan.epoch)
             .or_fail(Failure::Other)?;
+        if let Some(image) = &self.plan.container {
+            let pause = self.pause_program(step)?;
+            let store = container::store(&binaries, &pause, image.clone(), self.plan.epoch)
+                .or_fail(Failure::Other)?;
+            tree.merge(store).or_fail(Failure::Other)?;
+        }
         let layer = self.squash(&tree)?;
         Ok((outputs([(LAYER, &layer)]), None))
+    }
+
+    /// The program that holds a pod together, from its package: the second input.
+    fn pause_program(&self, step: &Step) -> Result<Bytes> {
+        let input = step.inputs.get(1).ok_or_else(|| misplaced(step))?;
+        let Value::Package(package) = self.value(*input)? else {
+            return Err(misplaced(step));
+        };
+        let program = package.tree().file(container::PAUSE_PROGRAM).cloned();
+        program.ok_or_else(|| {
+            let text = format!(
+                "the package {} has no /{}",
+                container::PAUSE_PACKAGE,
+                container::PAUSE_PROGRAM
+            );
+            CommandError::msg(Failure::Verify, text)
+                .hint("this imgbuild knows Debian 13's: use the lock it was made with")
+        })
     }
 
     fn squash(&self, tree: &Tree) -> Result<Object> {

@@ -5,7 +5,7 @@ use super::paths::{fixed, persistent_path};
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::etcd_options::Series;
 use crate::forms::AbsolutePath;
-use crate::resolved::{ConfigStyle, Etcd, EtcdSource};
+use crate::resolved::{ConfigStyle, Etcd, EtcdSource, Run};
 use crate::values::EtcdVersion;
 use imgbuild_base::{Arch, TreePath};
 
@@ -19,7 +19,8 @@ pub(super) fn read(table: &Table<'_>, arch: Option<Arch>) -> Result<Etcd, Report
     let wal_dir = table
         .given_text::<AbsolutePath>("wal_dir")
         .and_then(|dir| dir.map(|dir| below_var(table, "wal_dir", &dir)).transpose());
-    let config = table.choice("config", &ConfigStyle::ALL, ConfigStyle::as_str);
+    let run = table.choice("run", &Run::ALL, Run::as_str);
+    let config = table.given_choice("config", &ConfigStyle::ALL, ConfigStyle::as_str);
     let config_path = table.given_text::<AbsolutePath>("config_path");
     let plain = table.flag("plain_local_listener");
 
@@ -85,8 +86,10 @@ pub(super) fn read(table: &Table<'_>, arch: Option<Arch>) -> Result<Etcd, Report
         )),
         (wal, _) => wal,
     };
+    let run = run.and_then(|run| standalone(table, &run, debian));
+    let config = config.and_then(|config| config_style(table, config, run.as_ref().ok()));
     let config_path = config_path.and_then(|path| {
-        let style = config.as_ref().map_err(|&reported| reported)?.value;
+        let style = *config.as_ref().map_err(|&reported| reported)?;
         read_config_path(table, style, path)
     });
 
@@ -100,10 +103,51 @@ pub(super) fn read(table: &Table<'_>, arch: Option<Arch>) -> Result<Etcd, Report
         bin_dir: bin_dir?,
         data_dir: data_dir?,
         wal_dir: wal_dir?,
-        config: config?.value,
+        run: run?,
+        config: config?,
         config_path: config_path?,
         plain_local_listener: plain?.value,
     })
+}
+
+/// Debian's programs need Debian's libraries, which a container's image has not got.
+fn standalone(table: &Table<'_>, run: &Found<Run>, debian: bool) -> Result<Run, Reported> {
+    if run.value == Run::Service || !debian {
+        return Ok(run.value);
+    }
+    Err(table.checker().report(
+        mistake(
+            run.span.clone(),
+            "`etcd.run`: Debian's etcd cannot run in the container",
+        )
+        .label("its programs need Debian's libraries, which the image has not got")
+        .help("use source = \"build\" or \"release\", or run = \"service\""),
+    ))
+}
+
+/// What a manifest has no place for cannot be asked of a static pod.
+fn config_style(
+    table: &Table<'_>,
+    config: Option<Found<ConfigStyle>>,
+    run: Option<&Run>,
+) -> Result<ConfigStyle, Reported> {
+    let pod = run == Some(&Run::StaticPod);
+    match config {
+        Some(found) if pod && found.value != ConfigStyle::Flags => {
+            let message = format!(
+                "`etcd.config` cannot be {:?} with run = \"static-pod\": a manifest has flags",
+                found.value.as_str()
+            );
+            Err(table.checker().report(
+                mistake(found.span, message)
+                    .label("expected \"flags\"")
+                    .help("leave it out"),
+            ))
+        }
+        Some(found) => Ok(found.value),
+        None if pod => Ok(ConfigStyle::Flags),
+        None => Ok(ConfigStyle::File),
+    }
 }
 
 fn supported(table: &Table<'_>, version: &Found<EtcdVersion>) -> Result<EtcdVersion, Reported> {

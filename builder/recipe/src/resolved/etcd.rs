@@ -20,6 +20,8 @@ pub struct Etcd {
     pub data_dir: TreePath,
     /// The directory of the write-ahead log, if it is not in the data directory; below /var.
     pub wal_dir: Option<TreePath>,
+    /// What runs it.
+    pub run: Run,
     /// How the unit gets its configuration.
     pub config: ConfigStyle,
     /// The file with the configuration; `None` for flags.
@@ -45,6 +47,40 @@ impl Etcd {
         match self.version() {
             Some(version) => Series::of(version),
             None => Some(Series::V3_5),
+        }
+    }
+
+    /// The name of the container image in which etcd runs, if it does; with its tag.
+    #[must_use]
+    pub fn container_image(&self) -> Option<String> {
+        match (self.run, self.version()) {
+            (Run::StaticPod, Some(version)) => Some(format!("localhost/etcd:{version}")),
+            (Run::StaticPod, None) | (Run::Service, _) => None,
+        }
+    }
+}
+
+/// What runs etcd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Run {
+    /// A systemd unit.
+    Service,
+    /// A container, from a pod's manifest that podman plays. Never with Debian's programs,
+    /// which need more than themselves.
+    StaticPod,
+}
+
+impl Run {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Service, Self::StaticPod];
+
+    /// The name as recipes write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::StaticPod => "static-pod",
         }
     }
 }
@@ -92,7 +128,7 @@ pub enum ConfigStyle {
     File,
     /// A file of `ETCD_*` variables, through `EnvironmentFile=`.
     Environment,
-    /// Flags in the unit itself.
+    /// Flags in the unit itself, or in the pod's manifest.
     Flags,
 }
 

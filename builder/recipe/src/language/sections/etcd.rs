@@ -50,6 +50,20 @@ pub static ETCD: Section = Section {
         )
         .aka(&["wal"]),
         key(
+            "run",
+            Shape::Choice(&[
+                choice("service", "a systemd unit"),
+                choice(
+                    "static-pod",
+                    "a container, from the Kubernetes pod manifest \
+                     /etc/kubernetes/manifests/etcd.yaml, which podman plays at boot",
+                ),
+            ]),
+            Default("\"service\""),
+            "What runs etcd.",
+        )
+        .aka(&["runtime", "how"]),
+        key(
             "config",
             Shape::Choice(&[
                 choice("file", "a YAML file"),
@@ -57,9 +71,9 @@ pub static ETCD: Section = Section {
                     "environment",
                     "a file of ETCD_* variables, which the unit reads with EnvironmentFile=",
                 ),
-                choice("flags", "flags in the unit"),
+                choice("flags", "flags in the unit or the manifest"),
             ]),
-            Default("\"file\""),
+            Depends("file; flags with `run = \"static-pod\"`"),
             "How etcd gets its configuration.",
         ),
         key(
