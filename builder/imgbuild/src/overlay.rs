@@ -80,7 +80,7 @@ pub(crate) fn write(
         .into_iter()
         .zip(written)
         .map(|(one, sha256)| {
-            let state = out
+            let size = out
                 .remember(&one.name, one.key, sha256)
                 .or_fail(Failure::Storage)?;
             Ok(BuiltImage {
@@ -89,8 +89,8 @@ pub(crate) fn write(
                 format: Format::Overlay,
                 path: out.path().join(&one.name),
                 sha256,
-                size: state,
-                content: state,
+                size,
+                content: size,
                 unchanged: one.found.is_some(),
             })
         })

@@ -278,8 +278,11 @@ impl View {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        let ssh = node.ports.ssh.map(ssh_command).unwrap_or_default();
-        bar.set_message(format!("127.0.0.1:{}  {ssh}  {state}", node.ports.client));
+        let mut ways = format!("127.0.0.1:{}", node.ports.client);
+        if let Some(port) = node.ports.ssh {
+            ways.push_str(&format!("  {}", ssh_command(port)));
+        }
+        bar.set_message(format!("{ways}  {state}"));
     }
 
     fn plain(&self, node: &NodeStatus, state: String, elapsed: Duration) {
