@@ -270,7 +270,6 @@ fn etcd_takes_the_options() {
             "\"compact-check-time-interval\":\"2m0s\"",
             "InitialCorruptCheck=true",
             "x.example.org",
-            "allowed-cn",
         ] {
             assert!(
                 log.contains(expected),
