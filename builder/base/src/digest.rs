@@ -1,5 +1,10 @@
+mod zeros;
+
+pub use zeros::add_zeros;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -84,7 +89,23 @@ impl<'de> Deserialize<'de> for Digest {
 /// is its length as eight little-endian bytes, then its bytes, so that no two sequences of
 /// fields share an encoding. Changing this is a break of the store's format.
 #[derive(Clone, Default)]
-pub struct Hasher(sha2::Sha256);
+pub struct Hasher {
+    sha: sha2::Sha256,
+    /// How many bytes it has seen.
+    len: u64,
+}
+
+/// What [`Hasher::save`] gives: SHA-256 in the midst of its work.
+///
+/// It tells as much about the bytes hashed so far as their digest does. Its form is that of
+/// the `sha2` crate and may change with a version of it: what cannot be restored is computed
+/// again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedHasher {
+    len: u64,
+    /// In hexadecimal digits.
+    state: String,
+}
 
 impl Hasher {
     /// A hasher that has seen nothing.
@@ -95,21 +116,41 @@ impl Hasher {
 
     /// Adds raw bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.sha.update(bytes);
+        self.len += bytes.len() as u64;
     }
 
     /// Adds one length-prefixed field.
     pub fn field(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = bytes.as_ref();
-        self.0.update((bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+        self.update(&(bytes.len() as u64).to_le_bytes());
+        self.update(bytes);
         self
     }
 
     /// The digest of all that was added.
     #[must_use]
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        Digest(self.sha.finalize().into())
+    }
+
+    /// All there is to know of it, to go on at another time.
+    #[must_use]
+    pub fn save(&self) -> SavedHasher {
+        SavedHasher {
+            len: self.len,
+            state: hex::encode(self.sha.serialize()),
+        }
+    }
+
+    /// The hasher that was saved, unless the text is none.
+    #[must_use]
+    pub fn restore(saved: &SavedHasher) -> Option<Self> {
+        let mut state = SerializedState::<sha2::Sha256>::default();
+        hex::decode_to_slice(&saved.state, &mut state).ok()?;
+        let sha = sha2::Sha256::deserialize(&state).ok()?;
+        let len = saved.len;
+        Some(Self { sha, len })
     }
 }
 
@@ -139,6 +180,22 @@ mod tests {
     fn refuses_what_is_no_digest() {
         for bad in ["", "abc", &"G".repeat(64), &"A".repeat(64), &"a".repeat(63)] {
             assert_eq!(bad.parse::<Digest>(), Err(DigestError(bad.to_owned())));
+        }
+    }
+
+    #[test]
+    fn goes_on_where_it_was_saved() {
+        let mut hasher = Hasher::new();
+        hasher.update(&[1; 100]);
+        let mut restored = Hasher::restore(&hasher.save()).unwrap();
+        restored.update(&[2; 100]);
+        assert_eq!(
+            restored.finish(),
+            Digest::of(&[[1; 100], [2; 100]].concat())
+        );
+        for bad in ["", "00", "no digits", &"ff".repeat(104)] {
+            let state = bad.to_owned();
+            assert!(Hasher::restore(&SavedHasher { len: 100, state }).is_none());
         }
     }
 

@@ -19,7 +19,7 @@ mod size;
 pub mod tree;
 
 pub use arch::{Arch, ArchError};
-pub use digest::{Digest, DigestError, Hasher};
+pub use digest::{Digest, DigestError, Hasher, SavedHasher, add_zeros};
 pub use epoch::{Epoch, EpochError};
 pub use event::{Event, Events};
 pub use name::{ClusterName, HostName, NameError, NodeName};

@@ -1,7 +1,7 @@
 use crate::elf::{self, ElfError};
 use crate::version::EtcdVersion;
 use bytes::Bytes;
-use imgbuild_base::{Arch, Digest, Epoch, Meta, PathError, Tree, TreePath};
+use imgbuild_base::{Arch, Body, Digest, Entry, Epoch, Kind, Meta, PathError, Tree, TreePath};
 use imgbuild_golang::{GoVersion, H1};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub enum Origin {
 #[derive(Clone, PartialEq, Eq)]
 pub struct EtcdBinaries {
     arch: Arch,
-    programs: BTreeMap<&'static str, Bytes>,
+    programs: BTreeMap<&'static str, Body>,
     origin: Origin,
 }
 
@@ -108,7 +108,7 @@ impl EtcdBinaries {
             if !found.is_static && !matches!(origin, Origin::Debian { .. }) {
                 return Err(BinariesError::Dynamic(program));
             }
-            checked.insert(program, bytes);
+            checked.insert(program, Body::new(bytes));
         }
         Ok(Self {
             arch,
@@ -131,7 +131,9 @@ impl EtcdBinaries {
 
     /// Each program's name and content, in the order of [`PROGRAMS`].
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Bytes)> {
-        self.programs.iter().map(|(name, bytes)| (*name, bytes))
+        self.programs
+            .iter()
+            .map(|(name, body)| (*name, body.bytes()))
     }
 
     /// The note of their origin: JSON with the source and each program's SHA-256.
@@ -147,8 +149,9 @@ impl EtcdBinaries {
             arch: self.arch,
             origin: &self.origin,
             programs: self
+                .programs
                 .iter()
-                .map(|(name, bytes)| (name, Digest::of(bytes)))
+                .map(|(name, body)| (*name, body.digest()))
                 .collect(),
         };
         // Maps with text keys and plain values: there is nothing in it that JSON cannot hold.
@@ -161,9 +164,12 @@ impl EtcdBinaries {
     /// [`PathError`] never in practice: it needs a `dir` whose name is too long.
     pub fn layer_tree(&self, dir: &TreePath, epoch: Epoch) -> Result<Tree, PathError> {
         let mut tree = Tree::new();
-        for (name, bytes) in self.iter() {
-            let meta = Meta::root(0o755, epoch);
-            tree.put_file(dir.join(name)?, meta, bytes.clone());
+        for (name, body) in &self.programs {
+            let entry = Entry {
+                meta: Meta::root(0o755, epoch),
+                kind: Kind::File(body.clone()),
+            };
+            tree.put(dir.join(name)?, entry);
         }
         let meta = Meta::root(0o644, epoch);
         tree.put_file(TreePath::new(NOTE)?, meta, self.note());

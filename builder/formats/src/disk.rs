@@ -3,17 +3,19 @@
 //! Everything that lays out bytes on a disk ([`crate::fat`], [`crate::gpt`], [`crate::mbr`])
 //! describes them once, as [`Extent`]s; a [`DiskImage`] checks that they fit together and
 //! emits them as often as wanted: to a sparse file ([`DiskImage::write_sparse`]), as a digest
-//! ([`DiskImage::digest`]), both at once ([`DiskImage::write_and_digest`]), or as a stream
+//! ([`DiskImage::digest`]; [`digests`] for many that begin alike), or as a stream
 //! ([`DiskImage::reader`]). Contents are never copied: an extent holds a [`Bytes`] window,
 //! which may be a part of a memory-mapped object of the store.
 
+mod digest;
 mod emit;
 mod reader;
 
+pub use digest::{Head, digests};
 pub use reader::DiskReader;
 
 use bytes::Bytes;
-use imgbuild_base::ByteSize;
+use imgbuild_base::{Body, ByteSize, Digest};
 use std::fmt;
 use std::ops::Range;
 
@@ -31,6 +33,8 @@ pub struct Extent {
     pub offset: u64,
     /// The content.
     pub bytes: Bytes,
+    /// The content's digest, where it is known.
+    known: Option<Digest>,
 }
 
 impl Extent {
@@ -38,7 +42,27 @@ impl Extent {
     #[must_use]
     pub fn new(offset: u64, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { offset, bytes }
+        Self {
+            offset,
+            bytes,
+            known: None,
+        }
+    }
+
+    /// A file's content at `offset`.
+    #[must_use]
+    pub fn of(offset: u64, body: &Body) -> Self {
+        Self {
+            offset,
+            bytes: body.bytes().clone(),
+            known: Some(body.digest()),
+        }
+    }
+
+    /// The SHA-256 of the content, computed only if nobody did before.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.known.unwrap_or_else(|| Digest::of(&self.bytes))
     }
 
     /// The same bytes, `by` bytes later: from a place in a volume to one on the disk.
@@ -105,15 +129,6 @@ pub struct DiskImage {
     extents: Vec<Extent>,
 }
 
-/// A stretch of the disk, as [`DiskImage::pieces`] yields them.
-#[derive(Clone, Copy, Debug)]
-pub enum Piece<'a> {
-    /// Content.
-    Data(&'a Extent),
-    /// That many zeros.
-    Hole(u64),
-}
-
 impl DiskImage {
     /// Sorts the extents and checks them; empty ones are dropped.
     ///
@@ -168,18 +183,6 @@ impl DiskImage {
         ByteSize::bytes(self.extents.iter().map(Extent::length).sum())
     }
 
-    /// The whole disk from first to last byte: extents and the holes between them.
-    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
-        let starts = std::iter::once(0).chain(self.extents.iter().map(Extent::end));
-        let ends = self.extents.iter().map(|extent| extent.offset);
-        let holes = starts.zip(ends.chain(std::iter::once(self.size.get())));
-        let data = self.extents.iter().map(Some).chain(std::iter::once(None));
-        holes.zip(data).flat_map(|((start, end), extent)| {
-            let hole = (end > start).then(|| Piece::Hole(end - start));
-            hole.into_iter().chain(extent.map(Piece::Data))
-        })
-    }
-
     /// The ranges of `block`-sized blocks (counted from 0, ends exclusive) that must be
     /// copied to reproduce the disk, joined where they touch: a block map. Zeros inside an
     /// extent count as content.
@@ -216,20 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn extents_are_sorted_and_holes_found() {
+    fn extents_are_sorted_and_empty_ones_dropped() {
         let image = image(10, &[(6, "cd"), (5, ""), (1, "ab"), (3, "x")]).unwrap();
-        let seen: Vec<String> = image.pieces().map(|piece| format!("{piece:?}")).collect();
-        assert_eq!(
-            seen,
-            [
-                "Hole(1)",
-                "Data(Extent(2 bytes at 1))",
-                "Data(Extent(1 bytes at 3))",
-                "Hole(2)",
-                "Data(Extent(2 bytes at 6))",
-                "Hole(2)"
-            ]
-        );
+        let offsets: Vec<u64> = image.extents().iter().map(|extent| extent.offset).collect();
+        assert_eq!(offsets, [1, 3, 6]);
         assert_eq!(image.content(), ByteSize::bytes(5));
     }
 

@@ -2,14 +2,17 @@
 //!
 //! A disk is a partition table and one FAT partition, `BOOT`, that holds what the board starts
 //! from and the layers. VMs get a GPT with the partition at 1 MiB, Raspberry Pis an MBR with
-//! it at 4 MiB; the `state` partition behind it is made by the node itself. Volume ids, GUIDs
-//! and signatures follow from the cluster and the node. The node's layer lies last, so images
-//! of one cluster share all that comes before.
+//! it at 4 MiB; the `state` partition behind it is made by the node itself.
+//!
+//! The images of a cluster are alike up to the end of the boot partition, where the node's
+//! layer lies and the listing that names it: all that comes before is hashed once for all.
+//! That is why volume ids, GUIDs and signatures follow from the cluster, as those of disks
+//! that are copies of one image, and why the nodes' layers have one length.
 
 use crate::error::{Failure, OrFail, Result};
 use imgbuild_base::tree::Body;
 use imgbuild_base::{
-    ByteSize, ClusterName, Digest, Entry, Epoch, Hasher, Kind, Meta, NodeName, Tree, TreePath,
+    ByteSize, ClusterName, Digest, Entry, Epoch, Hasher, Kind, Meta, Tree, TreePath,
 };
 use imgbuild_formats::disk::{DiskImage, Extent, SECTOR};
 use imgbuild_formats::gpt::Guid;
@@ -42,6 +45,32 @@ pub(crate) struct Layer {
     pub(crate) body: Body,
 }
 
+/// Nodes' layers are filled up to a multiple of this many bytes, so that those of a cluster
+/// are equally long. One has about 12 KiB.
+const OWN_LAYER: usize = 64 << 10;
+
+impl Layer {
+    /// A node's own layer.
+    pub(crate) fn own(name: String, mut squashfs: Vec<u8>) -> Self {
+        squashfs.resize(squashfs.len().next_multiple_of(OWN_LAYER), 0);
+        let body = Body::new(squashfs);
+        Self { name, body }
+    }
+}
+
+/// A node's disk, described.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    /// What is on it.
+    pub(crate) image: DiskImage,
+    /// Where the node's own part begins, in bytes: what comes before is the same for every
+    /// node of a cluster.
+    pub(crate) own: u64,
+}
+
+/// The directory of the layers on the boot partition.
+const LAYERS: &str = "layers";
+
 /// What all disks of a build have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Common<'a> {
@@ -57,13 +86,13 @@ pub(crate) struct Common<'a> {
     pub(crate) shared: &'a [Layer],
 }
 
-/// A node's disk, described.
-pub(crate) fn disk(common: &Common<'_>, node: &NodeName, own: &Layer) -> Result<DiskImage> {
+/// The disk of the node whose layer is `own`.
+pub(crate) fn disk(common: &Common<'_>, own: &Layer) -> Result<Disk> {
     let board = common.image.board;
     let (files, last) = files(common, own)?;
     let volume_size = fat::min_size(&files, common.image.boot_reserve).or_fail(Failure::Other)?;
     let start = boot_start(board);
-    let identity = identity(common.cluster, node);
+    let identity = identity(common.cluster);
     let volume = fat::layout(
         &files,
         &fat::Options {
@@ -72,7 +101,7 @@ pub(crate) fn disk(common: &Common<'_>, node: &NodeName, own: &Layer) -> Result<
             size: volume_size,
             epoch: common.epoch,
             hidden_sectors: u32::try_from(start.get() / SECTOR).or_fail(Failure::Other)?,
-            last: vec![last],
+            last,
         },
     )
     .or_fail(Failure::Other)?;
@@ -87,29 +116,32 @@ pub(crate) fn disk(common: &Common<'_>, node: &NodeName, own: &Layer) -> Result<
                 .hint("give the image that size or more; the state partition fills the rest"));
         }
     };
+    let own = start.get() + volume.last;
     let table = table(board, size, start, volume_size, identity)?;
     let shifted = volume
         .extents
         .into_iter()
         .map(|extent| extent.shifted(start.get()));
-    DiskImage::new(size, table.into_iter().chain(shifted)).or_fail(Failure::Other)
+    let image = DiskImage::new(size, table.into_iter().chain(shifted)).or_fail(Failure::Other)?;
+    Ok(Disk { image, own })
 }
 
-/// The boot partition's files, and the path of the node's layer among them.
-fn files(common: &Common<'_>, own: &Layer) -> Result<(Tree, TreePath)> {
+/// The boot partition's files, and what of them is the node's own: the directory of the layers
+/// and the node's layer.
+fn files(common: &Common<'_>, own: &Layer) -> Result<(Tree, Vec<TreePath>)> {
     let mut files = common.boot.clone();
-    let mut last = None;
+    let directory = TreePath::new(LAYERS).or_fail(Failure::Other)?;
+    let mut last = vec![directory.clone()];
     for layer in common.shared.iter().chain([own]) {
-        let path = TreePath::new(&format!("layers/{}", layer.name)).or_fail(Failure::Other)?;
+        let path = directory.join(&layer.name).or_fail(Failure::Other)?;
         let entry = Entry {
             meta: Meta::root(0o644, common.epoch),
             kind: Kind::File(layer.body.clone()),
         };
-        files.put(path.clone(), entry);
-        last = Some(path);
+        files.put(path, entry);
     }
-    last.map(|last| (files, last))
-        .ok_or_else(|| crate::error::CommandError::msg(Failure::Other, "a disk without layers"))
+    last.push(directory.join(&own.name).or_fail(Failure::Other)?);
+    Ok((files, last))
 }
 
 fn table(
@@ -149,13 +181,10 @@ fn table(
     }
 }
 
-/// What a node's disk is recognised by.
-fn identity(cluster: &ClusterName, node: &NodeName) -> Digest {
+/// What a cluster's disks are recognised by.
+fn identity(cluster: &ClusterName) -> Digest {
     let mut hasher = Hasher::new();
-    hasher
-        .field("imgbuild disk")
-        .field(cluster.as_str())
-        .field(node.as_str());
+    hasher.field("imgbuild disk").field(cluster.as_str());
     hasher.finish()
 }
 
@@ -173,7 +202,7 @@ pub(crate) fn common_key(common: &Common<'_>) -> Digest {
         DiskSize::Exactly(size) => size.get().to_string(),
     };
     hasher
-        .field("imgbuild images 1")
+        .field("imgbuild images 2")
         .field(common.cluster.as_str())
         .field(common.image.board.as_str())
         .field(size)

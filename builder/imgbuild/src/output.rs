@@ -8,6 +8,7 @@
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::interrupt::Partial;
 use imgbuild_base::{Digest, Kind, Tree};
+use imgbuild_formats::disk::Head;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions};
@@ -31,6 +32,9 @@ pub(crate) struct OutDir {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct State {
     images: BTreeMap<String, ImageState>,
+    /// SHA-256 after what the images last written have in common.
+    #[serde(default)]
+    head: Option<Head>,
 }
 
 /// An image as it was left.
@@ -141,6 +145,18 @@ impl OutDir {
         let size = state.size;
         self.state.images.insert(name.to_owned(), state);
         Ok(size)
+    }
+
+    /// The head of the images last written.
+    pub(crate) const fn head(&self) -> Option<&Head> {
+        self.state.head.as_ref()
+    }
+
+    /// Remembers the head of the images just written.
+    pub(crate) fn remember_head(&mut self, head: Option<Head>) {
+        if head.is_some() {
+            self.state.head = head;
+        }
     }
 
     /// Forgets, and removes, images of nodes that are no longer in the recipe.

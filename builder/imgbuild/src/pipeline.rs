@@ -3,7 +3,7 @@
 use crate::authority;
 use crate::cli::args::{AuthorityArgs, BuildArgs, GlobalArgs};
 use crate::error::{CommandError, Failure, OrFail, Result};
-use crate::image::{self, Layer};
+use crate::image::{self, Disk, Layer};
 use crate::lock::Lock;
 use crate::means::Means;
 use crate::output::OutDir;
@@ -12,9 +12,10 @@ use crate::plan::{self, Plan};
 use crate::project::{self, Project};
 use crate::realise::{self, Shared, System};
 use crate::summary;
-use imgbuild_base::event::Unit;
-use imgbuild_base::{Body, Digest, Epoch, Events, Hasher, NodeName, Tree};
+use imgbuild_base::event::{Task, Unit};
+use imgbuild_base::{Digest, Epoch, Events, Hasher, NodeName, Tree};
 use imgbuild_cluster::{Composer, Facts};
+use imgbuild_formats::disk::{self, Head};
 use imgbuild_formats::squashfs;
 use imgbuild_pki::{ClusterSecret, KeyLabel};
 use imgbuild_recipe::Recipe;
@@ -24,7 +25,9 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is to be built, and with what.
@@ -258,10 +261,8 @@ fn node_layers<'a>(
             let tree = composer.node(node).or_fail(Failure::Other)?;
             imgbuild_cluster::check_clock(&tree).or_fail(Failure::Other)?;
             let seal = composer.seal(&tree);
-            let layer = Layer {
-                name: format!("20-{}-{}.squashfs", node.name, seal.short()),
-                body: Body::new(squash(&tree, epoch)?),
-            };
+            let name = format!("20-{}-{}.squashfs", node.name, seal.short());
+            let layer = Layer::own(name, squash(&tree, epoch)?);
             Ok(NodeLayer { node, layer, seal })
         })
         .collect()
@@ -290,43 +291,102 @@ fn write_images(
         boot: &system.boot,
         shared: &shared.layers,
     };
-    let task = request
-        .events
-        .start("writing images", Some(layers.len() as u64), Unit::Items);
     let common_key = image::common_key(&common);
-    let written: Vec<(BuiltImage, Digest)> = layers
+    let planned: Vec<Planned<'_>> = layers
         .par_iter()
         .map(|own| {
             let key = disk_key(secret, common_key, own);
             let name = format!("{}.img", own.node.name);
-            let disk = image::disk(&common, &own.node.name, &own.layer)?;
-            let (sha256, unchanged) = match out.unchanged(&name, key) {
-                Some(state) => (state.sha256, true),
-                None => {
-                    let write = |file: &fs_err::File| disk.write_and_digest(file, |_| {});
-                    (out.write(&name, write).or_fail(Failure::Storage)?, false)
-                }
-            };
-            task.advance(1);
-            let built = BuiltImage {
-                node: own.node.name.clone(),
-                address: own.node.address,
-                format: Format::Img,
-                path: out.path().join(&name),
-                sha256,
-                size: disk.size().get(),
-                content: disk.content().get(),
-                unchanged,
-            };
-            Ok((built, key))
+            Ok(Planned {
+                node: own.node,
+                key,
+                disk: image::disk(&common, &own.layer)?,
+                found: out.unchanged(&name, key).map(|state| state.sha256),
+                name,
+            })
         })
         .collect::<Result<_>>()?;
-    for (image, key) in &written {
-        let name = format!("{}.img", image.node);
-        out.remember(&name, *key, image.sha256)
+    let fresh: Vec<&Planned<'_>> = planned.iter().filter(|one| one.found.is_none()).collect();
+    let task = request
+        .events
+        .start("writing images", Some(fresh.len() as u64), Unit::Items);
+    let (digests, head) = write_and_digest(&fresh, out, request.means.jobs, &task)?;
+    drop(task);
+    let mut digests = digests.into_iter();
+    let mut images = Vec::with_capacity(planned.len());
+    for one in &planned {
+        let sha256 = match one.found {
+            Some(found) => found,
+            None => digests.next().ok_or_else(|| {
+                CommandError::msg(Failure::Other, format!("{} was not hashed", one.name))
+            })?,
+        };
+        out.remember(&one.name, one.key, sha256)
             .or_fail(Failure::Storage)?;
+        images.push(BuiltImage {
+            node: one.node.name.clone(),
+            address: one.node.address,
+            format: Format::Img,
+            path: out.path().join(&one.name),
+            sha256,
+            size: one.disk.image.size().get(),
+            content: one.disk.image.content().get(),
+            unchanged: one.found.is_some(),
+        });
     }
-    Ok(written.into_iter().map(|(image, _)| image).collect())
+    out.remember_head(head);
+    Ok(images)
+}
+
+/// An image that is to be there in the end.
+struct Planned<'a> {
+    node: &'a Node,
+    /// Its file's name.
+    name: String,
+    key: Digest,
+    disk: Disk,
+    /// The digest of the file, if it is there already.
+    found: Option<Digest>,
+}
+
+/// Writes images and hashes them meanwhile. Each is on the disk, and moved into place, when
+/// this returns; threads of their own write, because they wait for the disk at the end of each.
+fn write_and_digest(
+    images: &[&Planned<'_>],
+    out: &OutDir,
+    jobs: NonZeroUsize,
+    task: &Task,
+) -> Result<(Vec<Digest>, Option<Head>)> {
+    let next = AtomicUsize::new(0);
+    let write = || {
+        while let Some(one) = images.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let written = out.write(&one.name, |file| one.disk.image.write_sparse(file));
+            if written.is_err() {
+                // The others need not begin.
+                next.store(images.len(), Ordering::Relaxed);
+                return written;
+            }
+            task.advance(1);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..jobs.get().min(images.len()))
+            .map(|_| scope.spawn(write))
+            .collect();
+        let disks: Vec<_> = images
+            .iter()
+            .map(|one| (&one.disk.image, one.disk.own))
+            .collect();
+        let hashed = disk::digests(&disks, out.head());
+        for writer in writers {
+            match writer.join() {
+                Ok(written) => written.or_fail(Failure::Storage)?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(hashed)
+    })
 }
 
 /// What an image is made from, as a digest that only the secret's holder can compute.

@@ -1,18 +1,13 @@
-//! Writing and hashing a [`DiskImage`].
+//! Writing a [`DiskImage`].
 
-use super::{DiskImage, Piece};
+use super::DiskImage;
 use fs_err::File;
-use imgbuild_base::{Digest, Hasher};
 use std::io::{self, Seek, SeekFrom, Write};
 
-/// Zeros to hash holes from, and to compare blocks with. A block of this size at a multiple
-/// of it is left a hole when it is all zero, even inside an extent: every file system's
-/// block size divides it.
+/// Zeros to compare blocks with. A block of this size at a multiple of it is left a hole when
+/// it is all zero, even inside an extent: every file system's block size divides it.
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 const BLOCK: usize = 64 * 1024;
-
-/// How much is hashed between two reports of progress.
-const STRIDE: usize = 4 << 20;
 
 impl DiskImage {
     /// Writes the image as a sparse file, replacing all that `file` held: holes, and long
@@ -32,60 +27,6 @@ impl DiskImage {
             }
         }
         Ok(())
-    }
-
-    /// The SHA-256 of the whole image, holes as zeros.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.digest_with(|_| {})
-    }
-
-    /// As [`DiskImage::write_sparse`] and [`DiskImage::digest`] side by side on two threads.
-    /// The file is synchronised to the disk as soon as it is written, while the zeros at the
-    /// image's end are still being hashed: waiting for the disk costs nothing.
-    ///
-    /// `progress` hears how many bytes were added to those done, which makes
-    /// [`DiskImage::size`] in all.
-    ///
-    /// # Errors
-    /// As [`DiskImage::write_sparse`].
-    pub fn write_and_digest(&self, file: &File, progress: impl FnMut(u64)) -> io::Result<Digest> {
-        std::thread::scope(|scope| {
-            let writer = scope.spawn(|| self.write_sparse(file).and_then(|()| file.sync_data()));
-            let digest = self.digest_with(progress);
-            match writer.join() {
-                Ok(written) => written.map(|()| digest),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        })
-    }
-
-    fn digest_with(&self, mut progress: impl FnMut(u64)) -> Digest {
-        let mut hasher = Hasher::new();
-        for piece in self.pieces() {
-            match piece {
-                Piece::Data(extent) => {
-                    for part in extent.bytes.chunks(STRIDE) {
-                        hasher.update(part);
-                        progress(part.len() as u64);
-                    }
-                }
-                Piece::Hole(mut left) => {
-                    while left > 0 {
-                        let stride = left.min(STRIDE as u64);
-                        let mut todo = usize::try_from(stride).unwrap_or(STRIDE);
-                        while todo > 0 {
-                            let count = todo.min(BLOCK);
-                            hasher.update(&ZEROS[..count]);
-                            todo -= count;
-                        }
-                        progress(stride);
-                        left -= stride;
-                    }
-                }
-            }
-        }
-        hasher.finish()
     }
 }
 
@@ -147,19 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_sparse_whole_and_hashed() {
+    fn the_file_is_sparse_and_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk.img");
         fs_err::write(&path, vec![0xFF; 9 << 20]).unwrap();
         let file = fs_err::OpenOptions::new().write(true).open(&path).unwrap();
         let image = sample();
-        let mut done = 0;
-        let digest = image.write_and_digest(&file, |by| done += by).unwrap();
-        assert_eq!(done, 8 << 20);
+        image.write_sparse(&file).unwrap();
         let written = fs_err::read(&path).unwrap();
         assert_eq!(written.len(), 8 << 20);
-        assert_eq!(digest, Digest::of(&written));
-        assert_eq!(digest, image.digest());
         assert_eq!(&written[..5], b"start");
         assert_eq!(&written[(8 << 20) - 3..], b"end");
         let used = fs_err::metadata(&path).unwrap().blocks() * 512;

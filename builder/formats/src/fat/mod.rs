@@ -1,9 +1,10 @@
 //! FAT32 volumes (Microsoft's FAT specification 1.03), the file system firmware reads.
 //!
 //! [`layout`] places a tree: boot sector and its backup, two file allocation tables, all
-//! directories, then each file in one piece, in path order (with chosen ones last, so that
-//! images which differ only in those share what comes before). The result is a list of
-//! [`Extent`]s: bodies are referred to, never copied. [`read`] takes a volume apart again.
+//! directories, then each file in one piece, in path order. Chosen ones lie at the very end,
+//! behind the free clusters, so that volumes which differ only in those share all that comes
+//! before. The result is a list of [`Extent`]s: bodies are referred to, never copied.
+//! [`read`] takes a volume apart again.
 //!
 //! - [`name`]: long names and their deterministic 8.3 aliases;
 //! - `geometry`: how many clusters of which size;
@@ -78,7 +79,8 @@ pub struct Options {
     pub epoch: Epoch,
     /// How many sectors lie before the volume on the disk: the partition's start.
     pub hidden_sectors: u32,
-    /// Files whose contents are to lie behind all others, in this order.
+    /// Files, and directories' own listings, that are to lie at the end of the volume, behind
+    /// what is free, in this order.
     pub last: Vec<TreePath>,
 }
 
@@ -93,6 +95,8 @@ pub struct FatVolume {
     pub cluster: ByteSize,
     /// What is still free, in whole clusters.
     pub free: ByteSize,
+    /// Where that begins which [`Options::last`] names, in bytes from the volume's start.
+    pub last: u64,
 }
 
 /// Why a tree cannot become a FAT volume.
@@ -149,9 +153,9 @@ pub enum FatError {
     /// The directory it lies in is missing or no directory.
     #[error("/{0} lies in no directory of the tree")]
     Orphan(TreePath),
-    /// A file to be put last that is none.
-    #[error("/{0} is to be put last, but there is no such file")]
-    NoSuchFile(TreePath),
+    /// Something to be put last that is not there.
+    #[error("/{0} is to be put last, but there is no such file or directory")]
+    NoSuchEntry(TreePath),
 }
 
 /// Lays out a volume with the files of `tree`.

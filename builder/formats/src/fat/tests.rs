@@ -177,36 +177,49 @@ fn bodies_are_referred_to() {
 }
 
 #[test]
-fn files_put_last_leave_what_is_before_as_it_is() {
-    let with = |node: &[u8]| {
+fn what_is_put_last_lies_at_the_end_and_changes_nothing_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("boot.img");
+    let with = |name: &str, node: &[u8]| {
+        let name = format!("layers/{name}");
         let tree = tree(&[
             ("layers/00-base", vec![1; 5000]),
-            ("layers/20-node", node.to_vec()),
+            (&name, node.to_vec()),
             ("zz-boot", vec![2; 9000]),
         ]);
-        let last = vec![path("layers/20-node")];
-        layout(
-            &tree,
-            &Options {
-                last,
-                ..options(SMALLEST)
-            },
-        )
-        .unwrap()
-        .extents
+        let last = vec![path("layers"), path(&name)];
+        let options = Options {
+            last,
+            ..options(SMALLEST)
+        };
+        let volume = layout(&tree, &options).unwrap();
+        write(&volume, &image);
+        run(Command::new("fsck.fat").args(["-n", "-v"]).arg(&image));
+        assert_eq!(
+            read(&bytes(&volume).into()).unwrap().file(&name).unwrap(),
+            node
+        );
+        volume
     };
-    let (one, two) = (with(&[3; 700]), with(&[4; 7000]));
-    let files = |extents: &[Extent]| extents[extents.len() - 3..].to_vec();
-    assert_eq!(files(&one)[..2], files(&two)[..2]);
-    assert_eq!(files(&one)[2].offset, files(&two)[2].offset);
-    assert_eq!(files(&one)[2].bytes.len(), 700);
+    let one = with("20-a", &[3; 900]);
+    let two = with("20-longer-name", &[4; 1000]);
+    let end = SMALLEST.get() - SMALLEST.get() % one.cluster.get();
+    assert_eq!(
+        one.last,
+        end - 3 * one.cluster.get(),
+        "a directory, two clusters"
+    );
+    assert_eq!(one.last, two.last);
+    let until = usize::try_from(one.last).unwrap();
+    assert_eq!(bytes(&one)[..until], bytes(&two)[..until]);
+    assert_ne!(bytes(&one)[until..], bytes(&two)[until..]);
     let missing = Options {
-        last: vec![path("layers")],
+        last: vec![path("layers/y")],
         ..options(SMALLEST)
     };
     assert_eq!(
         layout(&tree(&[("layers/x", vec![])]), &missing),
-        Err(FatError::NoSuchFile(path("layers")))
+        Err(FatError::NoSuchEntry(path("layers/y")))
     );
 }
 

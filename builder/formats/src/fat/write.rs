@@ -4,7 +4,7 @@ use super::geometry::{Geometry, SECTOR};
 use super::{FatError, FatVolume, Options, name, time};
 use crate::disk::Extent;
 use bytes::Bytes;
-use imgbuild_base::{ByteSize, Kind, Tree, TreePath};
+use imgbuild_base::{Body, ByteSize, Kind, Tree, TreePath};
 use std::collections::BTreeMap;
 
 const ENTRY: usize = 32;
@@ -20,7 +20,7 @@ const MEDIA: u8 = 0xF8;
 enum What<'a> {
     /// Children, as indices.
     Directory(Vec<usize>),
-    File(&'a Bytes),
+    File(&'a Body),
 }
 
 struct Node<'a> {
@@ -36,8 +36,10 @@ struct Node<'a> {
 pub(super) struct Plan<'a> {
     /// In path order; the root is first.
     nodes: Vec<Node<'a>>,
-    /// Indices in the order in which contents are to lie: directories, files, last files.
+    /// Indices in the order in which contents are to lie: directories, then files.
     order: Vec<usize>,
+    /// Indices of those that lie at the volume's end instead, in order.
+    last: Vec<usize>,
 }
 
 impl<'a> Plan<'a> {
@@ -63,7 +65,7 @@ impl<'a> Plan<'a> {
             };
             let (what, length) = match &entry.kind {
                 Kind::Directory => (What::Directory(Vec::new()), 0),
-                Kind::File(body) => (What::File(body.bytes()), body.bytes().len() as u64),
+                Kind::File(body) => (What::File(body), body.bytes().len() as u64),
                 other => {
                     return Err(FatError::Kind {
                         path: path.clone(),
@@ -91,20 +93,21 @@ impl<'a> Plan<'a> {
         let mut late = Vec::new();
         for path in last {
             match numbers.get(path) {
-                Some(&at) if matches!(nodes[at].what, What::File(_)) => late.push(at),
-                _ => return Err(FatError::NoSuchFile(path.clone())),
+                Some(at) if late.contains(at) => {}
+                Some(&at) => late.push(at),
+                None => return Err(FatError::NoSuchEntry(path.clone())),
             }
         }
-        let (directories, files): (Vec<usize>, Vec<usize>) =
-            (0..nodes.len()).partition(|&at| matches!(nodes[at].what, What::Directory(_)));
+        let (directories, files): (Vec<usize>, Vec<usize>) = (0..nodes.len())
+            .filter(|at| !late.contains(at))
+            .partition(|&at| matches!(nodes[at].what, What::Directory(_)));
         let mut order = directories;
-        order.extend(files.into_iter().filter(|at| !late.contains(at)));
-        for at in late {
-            if !order.contains(&at) {
-                order.push(at);
-            }
-        }
-        Ok(Self { nodes, order })
+        order.extend(files);
+        Ok(Self {
+            nodes,
+            order,
+            last: late,
+        })
     }
 
     /// How many clusters of that many bytes it takes.
@@ -127,40 +130,52 @@ impl<'a> Plan<'a> {
         let used = u32::try_from(needed).map_err(|_| full())?;
         let free = geometry.clusters.checked_sub(used).ok_or_else(full)?;
 
-        // Each node's first cluster, and the chains, which are all in one piece.
+        // Each node's first cluster, and the chains, which are all in one piece. What lies at
+        // the end follows the free clusters.
         let mut starts = vec![0_u32; self.nodes.len()];
-        let mut fat = vec![0x0FFF_FF00 | u32::from(MEDIA), END];
-        let mut next = 2_u32;
-        for &at in &self.order {
-            let count = self.nodes[at].length.div_ceil(cluster);
-            let count = u32::try_from(count).map_err(|_| full())?;
-            if count > 0 {
-                starts[at] = next;
-                fat.extend(next + 1..next + count);
-                fat.push(END);
-                next += count;
+        let mut chains = |order: &[usize], first: u32, fat: &mut Vec<u32>| {
+            let mut next = first;
+            for &at in order {
+                let count = self.nodes[at].length.div_ceil(cluster);
+                let count = u32::try_from(count).map_err(|_| full())?;
+                if count > 0 {
+                    starts[at] = next;
+                    fat.extend(next + 1..next + count);
+                    fat.push(END);
+                    next += count;
+                }
             }
-        }
+            Ok(next)
+        };
+        let mut fat = vec![0x0FFF_FF00 | u32::from(MEDIA), END];
+        let next = chains(&self.order, 2, &mut fat)?;
+        let behind = next + free;
+        let mut end_of_fat = Vec::new();
+        chains(&self.last, behind, &mut end_of_fat)?;
 
         let mut extents = vec![Extent::new(0, boot(geometry, options, free, next))];
-        let mut table = Vec::with_capacity(fat.len() * 4);
-        table.extend(fat.iter().flat_map(|entry| entry.to_le_bytes()));
-        let table = Bytes::from(table);
-        extents.extend(geometry.fats().map(|at| Extent::new(at, table.clone())));
-        for &at in &self.order {
-            let bytes = match &self.nodes[at].what {
-                What::Directory(children) => self.directory(at, children, &starts, options).into(),
-                What::File(bytes) => (*bytes).clone(),
-            };
-            if !bytes.is_empty() {
-                extents.push(Extent::new(geometry.offset(starts[at]), bytes));
-            }
+        for (first, entries) in [(0, fat), (behind, end_of_fat)] {
+            let table = entries.iter().flat_map(|entry| entry.to_le_bytes());
+            let table = Bytes::from_iter(table);
+            let places = geometry.fats().map(|at| at + 4 * u64::from(first));
+            extents.extend(places.map(|at| Extent::new(at, table.clone())));
         }
+        for &at in self.order.iter().chain(&self.last) {
+            let place = geometry.offset(starts[at].max(2));
+            extents.push(match &self.nodes[at].what {
+                What::Directory(children) => {
+                    Extent::new(place, self.directory(at, children, &starts, options))
+                }
+                What::File(body) => Extent::of(place, body),
+            });
+        }
+        extents.retain(|extent| !extent.bytes.is_empty());
         Ok(FatVolume {
             extents,
             size: options.size,
             cluster: ByteSize::bytes(cluster),
             free: ByteSize::bytes(u64::from(free) * cluster),
+            last: geometry.offset(behind),
         })
     }
 
@@ -188,7 +203,10 @@ impl<'a> Plan<'a> {
             let (attributes, size) = match &node.what {
                 What::Directory(_) => (DIRECTORY, 0),
                 // Checked when the plan was made.
-                What::File(bytes) => (ARCHIVE, u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+                What::File(body) => {
+                    let size = u32::try_from(body.bytes().len());
+                    (ARCHIVE, size.unwrap_or(u32::MAX))
+                }
             };
             out.extend(entry(
                 &node.stored.short,

@@ -10,6 +10,7 @@ mod fetching;
 mod pack;
 mod progress;
 mod queue;
+mod slots;
 mod steps;
 
 pub(crate) use etcd::adopt;
@@ -32,8 +33,10 @@ use imgbuild_system::Base;
 use progress::Progress;
 use queue::Queue;
 use serde::Serialize;
+use slots::Slots;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// What all nodes of a build share.
@@ -96,7 +99,11 @@ struct Run<'a> {
     events: &'a Events,
     values: Mutex<BTreeMap<StepId, Value>>,
     progress: Progress,
+    slots: Slots,
 }
+
+/// How many threads there are for each step that may compute: the other waits for the disk.
+const THREADS_PER_SLOT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 /// Makes what the disks of a plan are put together from.
 pub(crate) fn shared(
@@ -114,6 +121,7 @@ pub(crate) fn shared(
         events,
         values: Mutex::default(),
         progress: Progress::new(plan, &needed, events),
+        slots: Slots::new(means.jobs),
     };
     run.all(&needed)?;
     let stored = plan
@@ -192,8 +200,9 @@ impl Run<'_> {
             .collect();
         let queue = Queue::new(&self.plan.graph, needed, fetches.clone());
         queue.run(
-            self.means.jobs,
+            self.means.jobs.saturating_mul(THREADS_PER_SLOT),
             |id| {
+                let _slot = self.slots.take();
                 let step = self.plan.graph.step(id);
                 let _under_way = self.progress.begin(step.kind);
                 self.step(id, step)

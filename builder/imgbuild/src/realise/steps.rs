@@ -215,7 +215,8 @@ impl Run<'_> {
         };
         let mut writer = self.means.store.seek_writer().or_fail(Failure::Storage)?;
         squashfs::write(tree, &options, &mut writer).or_fail(Failure::Storage)?;
-        writer.commit().or_fail(Failure::Storage)
+        let commit = || writer.commit().or_fail(Failure::Storage);
+        self.slots.meanwhile(commit)
     }
 
     /// Puts these bytes, one part after the other, into the store as one object.
@@ -224,7 +225,8 @@ impl Run<'_> {
         for part in parts {
             writer.write_all(part).or_fail(Failure::Storage)?;
         }
-        writer.commit().or_fail(Failure::Storage)
+        let commit = || writer.commit().or_fail(Failure::Storage);
+        self.slots.meanwhile(commit)
     }
 }
 
