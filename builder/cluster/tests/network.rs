@@ -237,10 +237,12 @@ fn nftables_takes_the_rules() {
 
 /// Two hosts on a cable: the node with its rules, and a peer that tries its ports.
 const CABLE: &str = r#"
+    servers=
+    trap 'kill $servers $peer' EXIT
     nft --file rules
     ip link set lo up
     ip link add node type veth peer name outside
-    unshare -n sleep 60 & peer=$!
+    unshare -n sleep 60 >/dev/null 2>&1 & peer=$!
     sleep 0.3
     ip link set outside netns $peer
     outside() { nsenter -t $peer -n -- "$@"; }
@@ -252,7 +254,8 @@ const CABLE: &str = r#"
     outside ip link set outside up
     ip route add 10.9.0.0/16 dev node
     for port in 2379 2380 22 9100 8080; do
-        socat -u "TCP-LISTEN:$port,fork,reuseaddr" /dev/null & done
+        socat -u "TCP-LISTEN:$port,fork,reuseaddr" /dev/null >/dev/null 2>&1 & servers="$servers $!"
+    done
     sleep 0.5
     tries=
     for from in 10.0.0.12 10.0.0.99 10.9.0.1; do
@@ -262,7 +265,6 @@ const CABLE: &str = r#"
         done
     done
     for try in $tries; do wait "$try" || :; done
-    kill $peer
 "#;
 
 #[test]
