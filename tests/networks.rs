@@ -192,4 +192,13 @@ fn from_wired_to_wifi_packages_and_files_change_as_listed() {
 }
 
 /// What Wi-Fi adds to the packages of `pi-3node`.
-const WIFI_PACKAGES: [&str; 3] = ["firmware-brcm80211", "wireless-regdb", "wpasupplicant"];
+const WIFI_PACKAGES: [&str; 8] = [
+    "firmware-brcm80211",
+    "libdbus-1-3",
+    "libnl-3-200",
+    "libnl-genl-3-200",
+    "libnl-route-3-200",
+    "libpcsclite1",
+    "wireless-regdb",
+    "wpasupplicant",
+];
