@@ -152,7 +152,7 @@ fn from_wired_to_wifi_packages_and_files_change_as_listed() {
     // With one: firmware, rules of the air and the program are in the base, the key is in the
     // node's own layer and nobody else may read it.
     fs_err::write(&passphrase, "correct horse battery\n").unwrap();
-    must(build().args(["--node", "etcd-0"]));
+    must(build().args(["--node", "pi-0"]));
     let files = |layer: &str| {
         let layer = extract_layer(out.path(), layer, dir.path());
         must(Command::new("unsquashfs").arg("-lln").arg(layer))
@@ -176,7 +176,7 @@ fn from_wired_to_wifi_packages_and_files_change_as_listed() {
             assert!(base.contains(&format!("/{name}\n")), "{link} leads nowhere");
         }
     }
-    let own = files("20-etcd-0");
+    let own = files("20-pi-0");
     let config = own
         .lines()
         .find(|line| line.ends_with("/wpa_supplicant-wlan0.conf"));
