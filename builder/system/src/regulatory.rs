@@ -17,7 +17,7 @@ pub(crate) fn link(tree: &mut Tree, epoch: Epoch) {
             Some(database) => format!("{database}-debian.p7s"),
             None => format!("{file}-debian"),
         };
-        // The package calls its signature regulatory.db-debian.p7s or regulatory.db.p7s-debian.
+        // Both ways of naming the signature are in use.
         let names = [chosen, format!("{file}-debian")];
         let found = names.iter().find(|name| tree.at(name).is_some());
         if let Some((_, target)) = found.and_then(|name| name.rsplit_once('/'))
