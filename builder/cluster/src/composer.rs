@@ -1,5 +1,6 @@
 use crate::layer::Layer;
 use crate::layout::{self, Issuing, Subject};
+use crate::network::Passphrases;
 use crate::pod::Pod;
 use crate::{
     CLOCK_FLOOR, ComposeError, Quorum, SystemIds, admin, config, etcdctl, identity, network,
@@ -20,6 +21,7 @@ pub struct Composer<'a> {
     authority: Authority,
     epoch: Epoch,
     ids: SystemIds,
+    passphrases: Passphrases,
 }
 
 /// What a summary says about a cluster.
@@ -77,6 +79,17 @@ impl<'a> Composer<'a> {
             authority,
             epoch,
             ids,
+            passphrases: Passphrases::new(),
+        }
+    }
+
+    /// The same with the passphrases of the recipe's wireless networks. Without them no layer
+    /// can be made for a node that is on one.
+    #[must_use]
+    pub fn with_passphrases(self, passphrases: Passphrases) -> Self {
+        Self {
+            passphrases,
+            ..self
         }
     }
 
@@ -103,7 +116,7 @@ impl<'a> Composer<'a> {
     pub fn node(&self, node: &Node) -> Result<Tree, ComposeError> {
         let mut layer = Layer::new(self.epoch);
         identity::add(&mut layer, self.recipe, node, self.secret)?;
-        network::add(&mut layer, self.recipe, node)?;
+        network::add(&mut layer, self.recipe, node, &self.passphrases)?;
         let run = self.recipe.etcd.run;
         self.member(&mut layer, node, self.ids, run)?;
         // podman makes no directories for another user, and StateDirectory= reaches only below

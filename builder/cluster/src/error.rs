@@ -1,5 +1,5 @@
 use imgbuild_base::tree::Collision;
-use imgbuild_base::{PathError, TreePath};
+use imgbuild_base::{NodeName, PathError, TreePath};
 use imgbuild_pki::{IssueError, KeyError, ValidityError};
 
 /// Why a node's layer cannot be made.
@@ -41,6 +41,9 @@ pub enum ComposeError {
     /// An ssh host key cannot be encoded.
     #[error("the ssh host key of {0}: {1}")]
     HostKey(String, KeyError),
+    /// A node is on a wireless network whose passphrase nobody brought.
+    #[error("{0} is on a wireless network whose passphrase is not known")]
+    NoPassphrase(NodeName),
     /// One of the built-in templates is broken.
     #[error("overlays/{0}: {1}")]
     Template(&'static str, minijinja::Error),

@@ -8,6 +8,7 @@ use imgbuild_base::{Arch, NodeName};
 use imgbuild_pki::{ClusterSecret, HostKey, KeyLabel};
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{Board, Console, Image, Node, Ssh};
+use imgbuild_recipe::values::DomainName;
 use minijinja::context;
 
 const HOSTS: Template = overlay!("node/hosts");
@@ -21,7 +22,7 @@ pub(crate) fn add(
     secret: &ClusterSecret,
 ) -> Result<(), ComposeError> {
     layer.text("etc/hostname", format!("{}\n", node.name))?;
-    layer.text("etc/hosts", hosts(recipe)?)?;
+    layer.text("etc/hosts", hosts(recipe, node)?)?;
     layer.file(
         "etc/machine-id",
         0o444,
@@ -54,14 +55,29 @@ pub fn serial_ports(image: &Image) -> &'static [&'static str] {
     }
 }
 
-/// `/etc/hosts` with every node of the cluster.
-fn hosts(recipe: &Recipe) -> Result<String, ComposeError> {
+/// `/etc/hosts` with every node of the cluster, by its full name first where it has one.
+fn hosts(recipe: &Recipe, own: &Node) -> Result<String, ComposeError> {
     let nodes: Vec<_> = recipe
         .nodes
         .iter()
-        .map(|node| context! { name => node.name.as_str(), address => node.address.to_string() })
+        .map(|node| {
+            let names = match &node.network.domain {
+                Some(domain) => format!("{0}.{domain} {0}", node.name),
+                None => node.name.to_string(),
+            };
+            context! { names, address => node.address.to_string() }
+        })
         .collect();
-    HOSTS.render(context! { nodes })
+    let entries: Vec<_> = own
+        .network
+        .hosts
+        .iter()
+        .map(|entry| {
+            let names: Vec<&str> = entry.names().iter().map(DomainName::as_str).collect();
+            context! { names => names.join(" "), address => entry.address().to_string() }
+        })
+        .collect();
+    HOSTS.render(context! { nodes, entries })
 }
 
 /// The node's machine-id (machine-id(5)): 32 hexadecimal digits that form a version 4 UUID

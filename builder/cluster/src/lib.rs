@@ -39,4 +39,5 @@ pub use clock::{CLOCK_FLOOR, ClockError, check_clock, leaves};
 pub use composer::{ClientRequest, Composer, Facts};
 pub use error::ComposeError;
 pub use layer::{Owner, SystemIds};
+pub use network::{Passphrase, PassphraseError, Passphrases};
 pub use quorum::Quorum;

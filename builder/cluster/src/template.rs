@@ -14,7 +14,11 @@ macro_rules! overlay {
     ($name:literal) => {
         $crate::template::Template {
             name: $name,
-            text: include_str!(concat!("../../../overlays/", $name)),
+            text: include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../../overlays/",
+                $name
+            )),
         }
     };
 }

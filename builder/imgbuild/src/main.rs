@@ -18,6 +18,7 @@ mod lock;
 mod means;
 mod output;
 mod overlay;
+mod passphrase;
 mod pipeline;
 mod plan;
 mod project;

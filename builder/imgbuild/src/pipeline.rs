@@ -8,13 +8,14 @@ use crate::lock::Lock;
 use crate::means::Means;
 use crate::output::OutDir;
 use crate::overlay;
+use crate::passphrase;
 use crate::plan::{self, Plan};
 use crate::project::{self, Project};
 use crate::realise::{self, Shared, System};
 use crate::summary;
 use imgbuild_base::event::{Task, Unit};
 use imgbuild_base::{Digest, Epoch, Events, Hasher, NodeName, Tree};
-use imgbuild_cluster::{Composer, Facts};
+use imgbuild_cluster::{Composer, Facts, Passphrases};
 use imgbuild_formats::disk::{self, Head};
 use imgbuild_formats::squashfs;
 use imgbuild_pki::{ClusterSecret, KeyLabel};
@@ -188,6 +189,10 @@ pub(crate) struct Built {
 pub(crate) fn build(request: &Request) -> Result<Built> {
     let started = Instant::now();
     let plan = request.plan()?;
+    let passphrases = match request.formats.contains(&Format::Img) {
+        true => passphrase::read(&request.project, &request.nodes())?,
+        false => Passphrases::new(),
+    };
     let mut out = OutDir::open(&request.out)?;
     let (secret, new_secret) = project::secret(&request.secret)?;
     let (shared, steps) = realise::shared(&plan, &request.lock, &request.means, &request.events)?;
@@ -199,7 +204,8 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
         &secret,
         plan.epoch,
         ids,
-    )?;
+    )?
+    .with_passphrases(passphrases);
     let mut images = Vec::new();
     if let Some(system) = &shared.system {
         let layers = node_layers(request, &composer, plan.epoch)?;

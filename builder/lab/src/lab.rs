@@ -2,7 +2,7 @@
 
 use crate::accel::{self, Accelerator};
 use crate::disk::working_copy;
-use crate::gateway::{Gateway, GatewayError, Ports};
+use crate::gateway::{Forward, Gateway, GatewayError, Host, Ports};
 use crate::health::{Credentials, Health, Probe, ProbeError};
 use crate::machine::{Machine, MachineError, MachineKind};
 use crate::process::Process;
@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -27,8 +27,43 @@ pub struct LabNode {
     pub name: NodeName,
     /// Its address, as the image has it.
     pub address: IpAddr,
+    /// The address of its network card, when the image looks for that one.
+    pub mac: Option<[u8; 6]>,
+    /// The VLAN that its address is on.
+    pub vlan: Option<u16>,
+    /// The router it expects.
+    pub router: Option<IpAddr>,
+    /// The client that its firewall lets in, when it does not let in any of the subnet.
+    pub client: Option<IpAddr>,
     /// Its image; never written to.
     pub image: PathBuf,
+}
+
+/// The port etcd serves clients on.
+const CLIENT_PORT: u16 = 2379;
+/// The port an ssh server listens on.
+const SSH_PORT: u16 = 22;
+
+impl LabNode {
+    /// Its network card's address: the one that the image looks for, or one of its name's.
+    fn mac(&self) -> [u8; 6] {
+        self.mac.unwrap_or_else(|| mac_of(&self.name))
+    }
+
+    fn host(&self) -> Host {
+        Host {
+            mac: self.mac(),
+            address: self.address,
+            router: self.router,
+        }
+    }
+
+    fn way_to(&self, port: u16) -> Forward {
+        Forward {
+            to: SocketAddr::new(self.address, port),
+            from: self.client,
+        }
+    }
 }
 
 /// What a lab is made of.
@@ -178,29 +213,32 @@ impl Lab {
         let probe = Probe::new(&spec.credentials)?;
         let accelerator = accel::choose(spec.machine.arch(), &spec.work);
         let switch = Switch::new();
-        let gateway_socket = fresh_socket(socket_path(&spec.work, "gateway"))?;
-        switch.listen(&gateway_socket)?;
-        let addresses: Vec<IpAddr> = spec.nodes.iter().map(|node| node.address).collect();
-        let gateway = Gateway::start(
-            &gateway_socket,
-            &spec.work.join("gateway.log"),
-            spec.subnet,
-            &addresses,
-            spec.ssh,
-        )?;
-        let ports = gateway.ports().to_vec();
+        let hosts: Vec<Host> = spec.nodes.iter().map(LabNode::host).collect();
+        let ways = |port: u16| spec.nodes.iter().map(move |node| node.way_to(port));
+        let servers = ways(SSH_PORT).filter(|_| spec.ssh);
+        let forwards: Vec<Forward> = ways(CLIENT_PORT).chain(servers).collect();
+        let gateway = Gateway::start(&switch, spec.subnet, &hosts, &forwards)?;
+        let (clients, servers) = gateway.ports().split_at(spec.nodes.len());
+        let ports: Vec<Ports> = (0..)
+            .zip(clients)
+            .map(|(at, &client)| Ports {
+                client,
+                ssh: servers.get::<usize>(at).copied(),
+            })
+            .collect();
         let mut nodes = Vec::new();
         for (node, ports) in spec.nodes.into_iter().zip(ports) {
             let scratch = spec.work.join(node.name.as_str());
             fs_err::create_dir_all(&scratch)?;
             let network = fresh_socket(socket_path(&spec.work, node.name.as_str()))?;
             let port = switch.listen(&network)?;
+            switch.set_vlan(port, node.vlan);
             let machine = Machine {
                 kind: spec.machine,
                 accelerator,
                 disk: scratch.join("disk.img"),
                 memory: spec.memory.unwrap_or(spec.machine.memory()),
-                mac: mac_of(&node.name),
+                mac: node.mac(),
                 network,
                 console: scratch.join("console.log"),
                 console_socket: fresh_socket(scratch.join("console"))?,

@@ -1,8 +1,8 @@
 //! Boots images together in QEMU on a private network and watches them become a cluster.
 //!
 //! A [`Lab`] holds one QEMU process a node, one [`switch`] in this process that joins them,
-//! and one machine-less QEMU as [`gateway`] that forwards each member's client port, and its
-//! ssh server's, to loopback. [`health`] asks the members over mutual TLS how they are. Nodes can be killed,
+//! and on it a small host of this process's own, the [`gateway`], that forwards each member's
+//! client port, and its ssh server's, to loopback, plays the router and answers DHCP. [`health`] asks the members over mutual TLS how they are. Nodes can be killed,
 //! started again from their disks, cut off and reconnected; dropping the lab ends every
 //! process it started, and so does the end of the process that owns it.
 //!

@@ -26,6 +26,8 @@ type Mac = [u8; 6];
 struct Port {
     sender: SyncSender<Arc<[u8]>>,
     cut: Arc<AtomicBool>,
+    /// The VLAN under which the guest here talks, when it does; the others hear no tag.
+    vlan: Option<u16>,
 }
 
 #[derive(Default)]
@@ -59,16 +61,7 @@ impl Switch {
         let listener = UnixListener::bind(path).map_err(|e| {
             io::Error::new(e.kind(), format!("listening at {}: {e}", path.display()))
         })?;
-        let (sender, receiver) = sync_channel(QUEUE);
-        let cut = Arc::new(AtomicBool::new(false));
-        let id = {
-            let mut fabric = self.lock();
-            fabric.ports.push(Port {
-                sender,
-                cut: Arc::clone(&cut),
-            });
-            PortId(fabric.ports.len() - 1)
-        };
+        let (id, receiver) = self.attach();
         let current: Arc<Mutex<Option<UnixStream>>> = Arc::default();
         let writer_stream = Arc::clone(&current);
         spawn(path, "writer", move || {
@@ -80,12 +73,49 @@ impl Switch {
                 if let Ok(writer) = stream.try_clone() {
                     *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
                     // An error here is the guest going away; the next one may come.
-                    let _ = switch.read_frames(id, stream, &cut);
+                    let _ = switch.read_frames(id, stream);
                     *current.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }
             }
         })?;
         Ok(id)
+    }
+
+    /// Opens a port for this process itself: frames come out of the receiver, and go in with
+    /// [`Switch::inject`].
+    #[must_use]
+    pub fn attach(&self) -> (PortId, Receiver<Arc<[u8]>>) {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let mut fabric = self.lock();
+        fabric.ports.push(Port {
+            sender,
+            cut: Arc::default(),
+            vlan: None,
+        });
+        (PortId(fabric.ports.len() - 1), receiver)
+    }
+
+    /// Takes a frame from the guest at a port.
+    pub fn inject(&self, from: PortId, frame: &[u8]) {
+        let mut fabric = self.lock();
+        let port = &fabric.ports[from.0];
+        if port.cut.load(Ordering::Relaxed) {
+            return;
+        }
+        match port.vlan {
+            None => fabric.forward(from, frame),
+            Some(vlan) => {
+                if let Some(frame) = untagged(frame, vlan) {
+                    fabric.forward(from, &frame);
+                }
+            }
+        }
+    }
+
+    /// The guest at a port talks under a VLAN's tag (IEEE 802.1Q), which the switch takes off
+    /// and puts on; what else it says is not for the others.
+    pub fn set_vlan(&self, port: PortId, vlan: Option<u16>) {
+        self.lock().ports[port.0].vlan = vlan;
     }
 
     /// Cuts a port off, or reconnects it.
@@ -103,12 +133,7 @@ impl Switch {
         self.fabric.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_frames(
-        &self,
-        from: PortId,
-        mut stream: UnixStream,
-        cut: &AtomicBool,
-    ) -> io::Result<()> {
+    fn read_frames(&self, from: PortId, mut stream: UnixStream) -> io::Result<()> {
         loop {
             let mut length = [0; 4];
             stream.read_exact(&mut length)?;
@@ -118,29 +143,53 @@ impl Switch {
             }
             let mut frame = vec![0; length as usize];
             stream.read_exact(&mut frame)?;
-            if !cut.load(Ordering::Relaxed) {
-                self.forward(from, &frame);
-            }
+            self.inject(from, &frame);
         }
     }
+}
 
-    fn forward(&self, from: PortId, frame: &[u8]) {
+impl Fabric {
+    fn forward(&mut self, from: PortId, frame: &[u8]) {
         let (Some(to), Some(source)) = (mac(frame, 0), mac(frame, 6)) else {
             return;
         };
-        let mut fabric = self.lock();
-        fabric.learned.insert(source, from.0);
-        let known = fabric.learned.get(&to).copied().filter(|_| to[0] & 1 == 0);
+        self.learned.insert(source, from.0);
+        let known = self.learned.get(&to).copied().filter(|_| to[0] & 1 == 0);
         let shared: Arc<[u8]> = frame.into();
-        for (number, port) in fabric.ports.iter().enumerate() {
+        for (number, port) in self.ports.iter().enumerate() {
             let wanted = known.is_none_or(|known| known == number) && number != from.0;
             if wanted && !port.cut.load(Ordering::Relaxed) {
-                match port.sender.try_send(Arc::clone(&shared)) {
+                let frame = match port.vlan {
+                    None => Arc::clone(&shared),
+                    Some(vlan) => tagged(frame, vlan),
+                };
+                match port.sender.try_send(frame) {
                     Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
                 }
             }
         }
     }
+}
+
+/// Where a frame's type or tag is: behind both addresses.
+const TYPE: usize = 12;
+/// The type that says that a tag follows (IEEE 802.1Q).
+const TAG: [u8; 2] = [0x81, 0x00];
+
+/// The frame without the tag of this VLAN; none when it has another or none.
+fn untagged(frame: &[u8], vlan: u16) -> Option<Vec<u8>> {
+    let (addresses, rest) = frame.split_at_checked(TYPE)?;
+    let (tag, rest) = rest.split_at_checked(4)?;
+    let [a, b, high, low] = tag.try_into().ok()?;
+    // The upper bits are the frame's priority.
+    let number = u16::from_be_bytes([high, low]) & 0x0fff;
+    ([a, b] == TAG && number == vlan).then(|| [addresses, rest].concat())
+}
+
+/// The frame with the tag of this VLAN.
+fn tagged(frame: &[u8], vlan: u16) -> Arc<[u8]> {
+    let (addresses, rest) = frame.split_at(TYPE.min(frame.len()));
+    [addresses, &TAG, &vlan.to_be_bytes(), rest].concat().into()
 }
 
 fn mac(frame: &[u8], at: usize) -> Option<Mac> {
@@ -241,6 +290,26 @@ mod tests {
         switch.set_cut(ports[0], false);
         send(&mut guests[1], &answer);
         assert_eq!(receive(&mut guests[0]), Some(answer));
+    }
+
+    #[test]
+    fn a_tag_is_between_a_guest_and_the_switch_only() {
+        let switch = Switch::new();
+        let (tagging, seen) = switch.attach();
+        let (plain, others) = switch.attach();
+        switch.set_vlan(tagging, Some(40));
+        let hello = frame(9, 1, b"\x08\x00hello");
+        let with_tag = tagged(&hello, 40);
+        assert_eq!(with_tag[TYPE..TYPE + 4], [0x81, 0x00, 0, 40]);
+        switch.inject(tagging, &with_tag);
+        assert_eq!(others.try_recv().unwrap().to_vec(), hello);
+        // Without the tag, or with another, it is of another network.
+        switch.inject(tagging, &hello);
+        switch.inject(tagging, &tagged(&hello, 41));
+        assert!(others.try_recv().is_err());
+        let answer = frame(1, 9, b"\x08\x00answer");
+        switch.inject(plain, &answer);
+        assert_eq!(seen.try_recv().unwrap(), tagged(&answer, 40));
     }
 
     #[test]

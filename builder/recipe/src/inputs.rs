@@ -70,6 +70,14 @@ impl LockInputs {
         if recipe.etcd.run != Run::Service {
             inputs.insert("etcd.run".to_owned(), recipe.etcd.run.as_str().to_owned());
         }
+        // Only what is there, so that locks from before these keys stay valid.
+        let wishes = [
+            ("network.wifi", recipe.has_wifi()),
+            ("firewall.enabled", recipe.has_firewall()),
+        ];
+        for (key, _) in wishes.into_iter().filter(|(_, wished)| *wished) {
+            inputs.insert(key.to_owned(), "yes".to_owned());
+        }
         Self(inputs)
     }
 

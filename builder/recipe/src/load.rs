@@ -5,8 +5,10 @@
 
 mod access;
 mod etcd;
+mod firewall;
 mod image;
 mod listeners;
+mod network;
 mod nodes;
 mod options;
 mod paths;
@@ -65,12 +67,23 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
     let subnet = network_table
         .as_ref()
         .map_err(|&reported| reported)
-        .and_then(nodes::read_subnet);
-    let network = network_table.and_then(|table| nodes::read_network(&table, subnet.as_ref().ok()));
+        .and_then(network::read_subnet);
+    let around = network::Around {
+        subnet: subnet.as_ref().ok(),
+        board: machine.0,
+    };
+    let network = network_table
+        .as_ref()
+        .map_err(|&reported| reported)
+        .and_then(|table| network::read(table, around));
+    let firewall = root
+        .table("firewall")
+        .and_then(|table| firewall::read(&table, around.subnet));
     let access = root.table("access").and_then(|table| access::read(&table));
     let nodes = root.tables("node").and_then(|tables| {
         let shared = nodes::Shared {
-            subnet: subnet.as_ref().ok(),
+            around,
+            firewall: firewall.as_ref().map_err(|&reported| reported),
             network: network.as_ref().map_err(|&reported| reported),
             tuning: tuning.as_ref().map_err(|&reported| reported),
             defaults: &defaults,
@@ -83,6 +96,10 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
     let (mut pki, nodes) = (pki?, nodes?);
     let names: Vec<&NodeName> = nodes.iter().map(|node| &node.name).collect();
     pki::settle_clients(&pki_table?, &mut pki, &names)?;
+    network?;
+    network::check_hosts(&network_table?, &names);
+    firewall?;
+
     let mut recipe = Recipe {
         cluster: cluster?,
         image: image?,

@@ -5,7 +5,10 @@ use imgbuild_base::{ByteSize, HostName};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-use crate::values::{EtcdVersion, ListenAddress, PackageName, San, UrlPattern};
+use crate::values::{
+    Country, EnvName, EtcdVersion, ListenAddress, MacAddress, OpenPort, PackageName, San,
+    UrlPattern,
+};
 
 /// No guess.
 pub(crate) fn nothing(_: &str) -> Option<String> {
@@ -119,4 +122,42 @@ pub(crate) fn subnet(text: &str) -> Option<String> {
         .ok()
         .or_else(|| format!("{}/24", text.trim()).parse().ok())?;
     Some(net.trunc().to_string())
+}
+
+/// A network that a firewall names: bits behind the prefix cleared, one host for a bare address.
+pub(crate) fn network(text: &str) -> Option<String> {
+    let text = text.trim();
+    let net = match text.parse::<IpNet>() {
+        Ok(net) => net,
+        Err(_) => IpNet::from(text.parse::<IpAddr>().ok()?),
+    };
+    Some(net.trunc().to_string())
+}
+
+/// A network card's address with colons.
+pub(crate) fn mac(text: &str) -> Option<String> {
+    let digits: Vec<char> = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
+    if_right::<MacAddress>(pairs.join(":").to_ascii_lowercase())
+}
+
+/// A port with its protocol: `9100`, `9100/tcp`.
+pub(crate) fn port(text: &str) -> Option<String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let turned = match lower.split_once('/') {
+        Some((port, protocol)) => format!("{protocol}/{port}"),
+        None => format!("tcp/{lower}"),
+    };
+    if_right::<OpenPort>(turned).or_else(|| if_right::<OpenPort>(lower))
+}
+
+/// Two letters as capitals.
+pub(crate) fn country(text: &str) -> Option<String> {
+    if_right::<Country>(text.trim().to_ascii_uppercase())
+}
+
+/// A variable's name without what shells put around it.
+pub(crate) fn environment(text: &str) -> Option<String> {
+    let bare = text.trim().trim_start_matches('$');
+    if_right::<EnvName>(bare.trim_matches(['{', '}']).replace('-', "_"))
 }

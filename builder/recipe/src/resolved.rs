@@ -6,6 +6,7 @@
 
 mod access;
 mod etcd;
+mod firewall;
 mod image;
 mod network;
 mod pki;
@@ -13,8 +14,11 @@ mod warning;
 
 pub use access::{Access, Console, Ssh};
 pub use etcd::{Advertised, ConfigStyle, Etcd, EtcdSource, Listeners, LogLevel, Run, Tuning};
+pub use firewall::Firewall;
 pub use image::{Board, Component, DiskSize, Format, Image, Suite};
-pub use network::{Addressing, Network};
+pub use network::{
+    Addressing, Extra, ExtraAddressing, Network, PassphraseSource, Wifi, WifiSecurity,
+};
 pub use pki::{
     ClientPlace, FilePair, KeyKind, KeyMode, KeyOwner, LeafPki, Pki, PkiAuthority, PkiClient,
     PkiFiles, PkiLayout,
@@ -48,6 +52,20 @@ pub struct Recipe {
     pub warnings: Vec<Warning>,
 }
 
+impl Recipe {
+    /// Whether any node is on a wireless network.
+    #[must_use]
+    pub fn has_wifi(&self) -> bool {
+        self.nodes.iter().any(|node| node.network.wifi.is_some())
+    }
+
+    /// Whether any node has a firewall.
+    #[must_use]
+    pub fn has_firewall(&self) -> bool {
+        self.nodes.iter().any(|node| node.firewall.is_some())
+    }
+}
+
 /// The cluster's identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cluster {
@@ -66,6 +84,8 @@ pub struct Node {
     pub address: IpAddr,
     /// How that address is set up.
     pub network: Network,
+    /// Which hosts may reach its ports; without one, all may.
+    pub firewall: Option<Firewall>,
     /// etcd's tuning.
     pub tuning: Tuning,
     /// The URLs etcd tells others to use, where they are not its address.

@@ -4,17 +4,22 @@ mod access;
 mod certificate;
 mod debian;
 mod etcd;
+mod link;
 mod listen;
 mod network;
 mod variable;
+mod wifi;
 
 pub use access::SshKey;
 pub use certificate::{BesidePath, FileName, SubjectName};
 pub use debian::{MirrorUrl, PackageName};
 pub use etcd::{AutoCompaction, EtcdVersion, Token};
+pub(crate) use link::InterfaceAddress;
+pub use link::{DomainName, HostsEntry, MacAddress, OpenPort, Protocol, VlanId};
 pub use listen::{AdvertisedUrl, ListenAddress, UrlPattern};
 pub use network::{InterfaceName, San};
 pub use variable::{VariableName, VariableValue};
+pub use wifi::{Country, EnvName, HostPath, Ssid};
 
 /// A text is not the value it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

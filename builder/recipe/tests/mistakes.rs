@@ -41,6 +41,24 @@ fn changed(changes: &[(&str, &str)]) -> String {
     })
 }
 
+/// The change that makes the recipe one of a Raspberry Pi.
+const PI: (&str, &str) = ("board = \"vm\"", "board = \"raspberry-pi\"");
+
+/// The change that gives the node a further interface with these keys.
+fn extra(keys: &str) -> (&'static str, &'static str) {
+    let text =
+        format!("address = \"10.0.0.10\"\n[[node.network.extra]]\ninterface = \"eth1\"\n{keys}");
+    ("address = \"10.0.0.10\"", text.leak())
+}
+
+/// The change that gives the recipe a wireless network with these keys.
+fn wifi(keys: &str) -> (&'static str, &'static str) {
+    (
+        "[[node]]",
+        format!("[network.wifi]\n{keys}\n[[node]]").leak(),
+    )
+}
+
 macro_rules! mistakes {
     ($($name:ident: [$($change:expr),+ $(,)?];)*) => {$(
         #[test]
@@ -174,6 +192,43 @@ mistakes! {
     subnet_without_room: [("10.0.0.0/24", "10.0.0.0/31")];
     gateway_outside: [("10.0.0.1\"", "10.0.1.1\"")];
     gateway_with_dhcp: [("[network]", "[network]\nmode = \"dhcp\"")];
+    subnet_link_local: [("10.0.0.0/24", "fe80::/64")];
+    vlan_range: [("[network]", "[network]\nvlan = 4095")];
+    vlan_name_too_long: [("[network]", "[network]\nvlan = 4000\ninterface = \"enx0123456789a\"")];
+    bad_search: [("[network]", "[network]\nsearch = [\"Example.org.\"]")];
+    bad_domain: [("[network]", "[network]\ndomain = \"10.0.0.0\"")];
+    bad_ntp: [("[network]", "[network]\nntp = [\"time server\"]")];
+    bad_dns: [("[network]", "[network]\ndns = [\"10.0.0.1:53\"]")];
+    hosts_form: [("[network]", "[network]\nhosts = [\"registry 10.0.0.5\"]")];
+    hosts_of_a_node: [("[network]", "[network]\nhosts = [\"10.0.0.5 b a\"]")];
+    hosts_of_localhost: [("address = \"10.0.0.10\"", "address = \"10.0.0.10\"\n[node.network]\nhosts = [\"10.0.0.5 localhost\"]")];
+    mac_form: [("address = \"10.0.0.10\"", "address = \"10.0.0.10\"\n[node.network]\nmac = \"B8-27-EB-12-34-56\"")];
+    mac_of_the_cluster: [("[network]", "[network]\nmac = \"b8:27:eb:12:34:56\"")];
+    mac_twice: [("address = \"10.0.0.10\"", "address = \"10.0.0.10\"\nnetwork.mac = \"b8:27:eb:12:34:56\"\n[[node]]\nname = \"b\"\naddress = \"10.0.0.11\"\nnetwork.mac = \"B8:27:EB:12:34:56\"")];
+    extra_without_interface: [("[[node]]", "[[network.extra]]\nvlan = 7\n[[node]]")];
+    extra_same_interface: [("[[node]]", "[[network.extra]]\ninterface = \"eth0\"\n[[node]]")];
+    extra_addresses_of_the_cluster: [("[[node]]", "[[network.extra]]\ninterface = \"eth1\"\naddresses = [\"10.1.0.5/24\"]\n[[node]]")];
+    extra_default_route_type: [("[[node]]", "[[network.extra]]\ninterface = \"eth1\"\ndefault_route = \"10.1.0.1\"\n[[node]]")];
+    extra_address_form: [extra("addresses = [\"10.1.0.5\"]")];
+    extra_address_in_subnet: [extra("addresses = [\"10.0.0.7/24\"]")];
+    extra_gateway_outside: [extra("addresses = [\"10.1.0.5/24\"]\ngateway = \"10.2.0.1\"")];
+    extra_gateway_with_dhcp: [extra("gateway = \"10.1.0.1\"")];
+    extra_default_route_when_static: [extra("addresses = [\"10.1.0.5/24\"]\ndefault_route = true")];
+    extra_address_twice: [extra("addresses = [\"10.1.0.5/24\"]\n[[node]]\nname = \"b\"\naddress = \"10.0.0.11\"\n[[node.network.extra]]\ninterface = \"eth2\"\naddresses = [\"10.1.0.5/16\"]")];
+    extra_of_two_cards: [extra("vlan = 7\n[[node.network.extra]]\ninterface = \"eth1\"\nmac = \"b8:27:eb:12:34:56\"")];
+    wifi_on_a_vm: [wifi("country = \"DE\"\nssid = \"x\"\npassphrase_env = \"P\"")];
+    wifi_incomplete: [PI, wifi("hidden = true")];
+    wifi_passphrase_in_the_recipe: [PI, wifi("country = \"DE\"\nssid = \"x\"\npassphrase = \"secret words\"")];
+    wifi_two_passphrases: [PI, wifi("country = \"DE\"\nssid = \"x\"\npassphrase_file = \"p\"\npassphrase_env = \"P\"")];
+    wifi_values: [PI, wifi("country = \"de\"\nssid = \"\"\npassphrase_env = \"$WIFI\"\nsecurity = \"wep\"\nhidden = 1\ninterface = \"w lan\"")];
+    wifi_file_form: [PI, wifi("country = \"DE\"\nssid = \"x\"\npassphrase_file = \"secrets/\"")];
+    wifi_unused: [PI, wifi("country = \"DE\"\nssid = \"x\"\npassphrase_file = \"p\""), ("[network]", "[network]\ninterface = \"eth0\"")];
+    wifi_of_a_node_incomplete: [PI, ("address = \"10.0.0.10\"", "address = \"10.0.0.10\"\n[node.network.wifi]\nssid = \"x\"")];
+    wifi_found_by_mac: [PI, wifi("country = \"DE\"\nssid = \"x\"\npassphrase_file = \"p\""), ("address = \"10.0.0.10\"", "address = \"10.0.0.10\"\nnetwork.mac = \"b8:27:eb:12:34:56\"")];
+    firewall_off: [("[[node]]", "[firewall]\nclients = [\"10.0.0.0/8\"]\n[[node]]")];
+    firewall_off_on_a_node: [("address = \"10.0.0.10\"", "address = \"10.0.0.10\"\n[node.firewall]\nopen = [\"tcp/80\"]")];
+    firewall_values: [("[[node]]", "[firewall]\nenabled = true\nclients = [\"10.0.0.5\"]\npeers = [\"10.0.0.5/24\"]\nssh = \"10.0.0.0/8\"\nopen = [\"9100\"]\n[[node]]")];
+    firewall_type: [("[[node]]", "[firewall]\nenabled = \"yes\"\n[[node]]")];
     bad_interface: [("[network]", "[network]\ninterface = \"the wired one on the left\"")];
     address_form: [("10.0.0.10", "10.0.0.010")];
     address_outside: [("10.0.0.10", "10.0.7.10")];

@@ -171,6 +171,7 @@ fn a_node_overrides_its_cluster() {
     let [first, second] = &recipe.nodes[..] else {
         panic!()
     };
+    assert_eq!(first.firewall, None);
     assert_eq!(first.network.interface.as_str(), "ens3");
     let gateway = Some("10.0.0.2".parse().unwrap());
     assert_eq!(first.network.addressing, Addressing::Static { gateway });

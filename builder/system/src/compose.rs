@@ -1,11 +1,13 @@
 use crate::kmod::index::IndexError;
 use crate::kmod::{self, Modules, SelectError};
+use crate::packages::Feature;
 use crate::units::{self, UnitsError};
 use crate::users::{self, SystemIds, UsersError};
-use crate::{Board, OverlayError, Overlays, dpkg, resolve::resolve};
+use crate::{Board, OverlayError, Overlays, dpkg, regulatory, resolve::resolve};
 use bytes::Bytes;
 use imgbuild_base::{Arch, Epoch, Kind, Meta, Tree, TreePath, tree::Collision};
 use imgbuild_debian::deb::UnpackedDeb;
+use std::collections::BTreeSet;
 
 const UNITS: &str = "base/units.txt";
 
@@ -20,6 +22,8 @@ pub struct Request<'a> {
     pub epoch: Epoch,
     /// Our own files.
     pub overlays: &'a Overlays,
+    /// What the recipe wishes for.
+    pub features: &'a BTreeSet<Feature>,
     /// The packages, unpacked with [`crate::prune::Keep`].
     pub packages: &'a [UnpackedDeb],
 }
@@ -104,15 +108,17 @@ pub fn compose(request: &Request<'_>) -> Result<Base, ComposeError> {
         arch: _,
         epoch,
         overlays,
+        features,
         packages,
     } = *request;
     let mut tree = lay_over_each_other(packages)?;
-    let kernel = take_kernel(&mut tree, overlays, board)?;
+    let kernel = take_kernel(&mut tree, overlays, board, features)?;
     let busybox = take_busybox(&mut tree)?;
     let efi_stub = take_efi_stub(&mut tree);
     let firmware = take_folder(&mut tree, "usr/lib/raspi-firmware");
     put_modules(&mut tree, &kernel, epoch)?;
     make_directories(&mut tree, epoch);
+    regulatory::link(&mut tree, epoch);
     let ids = users::make(&mut tree, epoch)?;
     put_name_services(&mut tree, epoch)?;
     put_overlay(&mut tree, overlays, epoch);
@@ -181,7 +187,12 @@ fn take_folder(tree: &mut Tree, dir: &str) -> Tree {
 }
 
 /// Takes kernel, device trees and modules out of the tree.
-fn take_kernel(tree: &mut Tree, overlays: &Overlays, board: Board) -> Result<Kernel, ComposeError> {
+fn take_kernel(
+    tree: &mut Tree,
+    overlays: &Overlays,
+    board: Board,
+    features: &BTreeSet<Feature>,
+) -> Result<Kernel, ComposeError> {
     let missing = |what| ComposeError::Missing {
         what,
         hint: "a linux-image package must be among them",
@@ -213,7 +224,7 @@ fn take_kernel(tree: &mut Tree, overlays: &Overlays, board: Board) -> Result<Ker
         }
     }
 
-    let wanted = kmod::wanted(overlays, board)?;
+    let wanted = kmod::wanted(overlays, board, features)?;
     let modules = kmod::select(tree, &version, &wanted)?;
     Ok(Kernel {
         version,
@@ -515,6 +526,7 @@ mod tests {
             arch: Arch::Amd64,
             epoch: Epoch::ZERO,
             overlays: &overlays,
+            features: &BTreeSet::new(),
             packages: &[],
         };
         let error = compose(&request).unwrap_err();

@@ -23,6 +23,7 @@ pub mod kmod;
 mod overlays;
 pub mod packages;
 pub mod prune;
+mod regulatory;
 mod resolve;
 #[cfg(test)]
 mod testing;

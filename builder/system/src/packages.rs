@@ -16,15 +16,22 @@ pub enum Feature {
     StaticPod,
     /// Wi-Fi.
     Wifi,
+    /// A firewall.
+    Firewall,
 }
 
 impl Feature {
-    /// The name in the file.
-    const fn key(self) -> &'static str {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Ssh, Self::Wifi, Self::Firewall, Self::StaticPod];
+
+    /// The name in the overlays' files.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
         match self {
             Self::Ssh => "ssh",
             Self::StaticPod => "static-pod",
             Self::Wifi => "wifi",
+            Self::Firewall => "firewall",
         }
     }
 }

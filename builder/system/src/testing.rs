@@ -6,6 +6,7 @@ use crate::{Base, Board, Overlays, Request, compose};
 use bytes::Bytes;
 use imgbuild_base::{Arch, Epoch};
 use imgbuild_debian::deb::{UnpackedDeb, unpack};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -127,7 +128,7 @@ fn built_in() -> String {
     let overlays = Overlays::builtin();
     let mut text = String::new();
     for board in [Board::Vm, Board::RaspberryPi] {
-        for want in crate::kmod::wanted(&overlays, board).unwrap() {
+        for want in crate::kmod::wanted(&overlays, board, &BTreeSet::new()).unwrap() {
             if !files
                 .iter()
                 .any(|(file, _)| file.ends_with(&format!("/{}.ko", want.name)))
@@ -239,6 +240,7 @@ pub(crate) fn base() -> Base {
         arch: Arch::Amd64,
         epoch: Epoch::from_u32(1_700_000_000),
         overlays: &overlays,
+        features: &BTreeSet::new(),
         packages: &packages(),
     })
     .unwrap()

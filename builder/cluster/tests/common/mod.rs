@@ -3,7 +3,7 @@
 
 use fs_err as fs;
 use imgbuild_base::{Epoch, Kind, Tree};
-use imgbuild_cluster::{Composer, Owner, SystemIds};
+use imgbuild_cluster::{Composer, Owner, Passphrases, SystemIds};
 use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::Recipe;
 use std::fmt::Write as _;
@@ -123,10 +123,19 @@ pub fn shipped(name: &str) -> Recipe {
 
 /// The composer and what it is made of, kept alive for `use_it`.
 pub fn with<T>(recipe: &Recipe, use_it: impl FnOnce(&Composer<'_>) -> T) -> T {
+    with_passphrases(recipe, &Passphrases::new(), use_it)
+}
+
+/// The same with passphrases of wireless networks.
+pub fn with_passphrases<T>(
+    recipe: &Recipe,
+    passphrases: &Passphrases,
+    use_it: impl FnOnce(&Composer<'_>) -> T,
+) -> T {
     let secret = secret();
     let ids = SystemIds { etcd: ETCD };
     let composer = Composer::new(recipe, &secret, Epoch::from_u32(NOW), ids).unwrap();
-    use_it(&composer)
+    use_it(&composer.with_passphrases(passphrases.clone()))
 }
 
 /// Every node's layer, by name.

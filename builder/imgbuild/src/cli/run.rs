@@ -7,11 +7,14 @@ use crate::pipeline::Built;
 use crate::terminal::Terminal;
 use imgbuild_lab::health::Credentials;
 use imgbuild_lab::{Emulation, Lab, LabNode, LabSpec, MachineKind, NodeStatus, Phase};
-use imgbuild_recipe::resolved::{Board, Format};
+use imgbuild_recipe::Recipe;
+use imgbuild_recipe::resolved::{Addressing, Board, Format, Node};
+use imgbuild_recipe::values::{MacAddress, VlanId};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -90,12 +93,11 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
             .images
             .iter()
             .filter(|image| image.format == Format::Img)
-            .map(|image| LabNode {
-                name: image.node.clone(),
-                address: image.address,
-                image: image.path.clone(),
+            .filter_map(|image| {
+                let node = recipe.nodes.iter().find(|node| node.name == image.node)?;
+                Some(lab_node(recipe, node, image.path.clone()))
             })
-            .collect(),
+            .collect::<Result<_>>()?,
         machine,
         subnet: recipe.subnet,
         ssh: recipe.access.ssh.is_some(),
@@ -109,6 +111,78 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
         disk_size: args.disk_size.map(imgbuild_base::ByteSize::get),
         work,
     })
+}
+
+/// A node as the lab's network sees it.
+fn lab_node(recipe: &Recipe, node: &Node, image: PathBuf) -> Result<LabNode> {
+    let network = &node.network;
+    let refuse =
+        |text: String, hint: &str| Err(CommandError::msg(Failure::Cluster, text).hint(hint));
+    if let Some(wifi) = &network.wifi
+        && wifi.interface == network.interface
+    {
+        return refuse(
+            format!(
+                "{} has its address on Wi-Fi, which QEMU does not have",
+                node.name
+            ),
+            "try the recipe without [network.wifi]: only the node's layer and the packages differ",
+        );
+    }
+    if network.addressing == Addressing::Dhcp && node.address.is_ipv6() {
+        return refuse(
+            format!("{} gets an IPv6 address from a DHCP server", node.name),
+            "the network of `imgbuild run` answers DHCP for IPv4 only: try it with mode = \"static\"",
+        );
+    }
+    let router = match network.addressing {
+        Addressing::Static { gateway } => gateway,
+        Addressing::Dhcp => None,
+    };
+    let routed = router.is_some() || network.addressing == Addressing::Dhcp;
+    let Some(client) = client_of(recipe, node, routed) else {
+        return refuse(
+            format!(
+                "the firewall of {} lets no client in that it can answer",
+                node.name
+            ),
+            "name a network in `clients` of [firewall]; one outside the subnet needs a `gateway`",
+        );
+    };
+    Ok(LabNode {
+        name: node.name.clone(),
+        address: node.address,
+        mac: network.mac.map(MacAddress::octets),
+        vlan: network.vlan.map(VlanId::get),
+        router,
+        client,
+        image,
+    })
+}
+
+/// Whom the node's firewall lets in: any of the subnet (`Some(None)`), or the first host of the
+/// first network that it knows a way back to.
+fn client_of(recipe: &Recipe, node: &Node, routed: bool) -> Option<Option<IpAddr>> {
+    let Some(firewall) = &node.firewall else {
+        return Some(None);
+    };
+    let subnet = recipe.subnet;
+    if firewall.clients.iter().any(|net| net.contains(&subnet)) {
+        return Some(None);
+    }
+    let taken = |address: &IpAddr| recipe.nodes.iter().any(|node| node.address == *address);
+    firewall
+        .clients
+        .iter()
+        .filter(|net| net.addr().is_ipv4() == node.address.is_ipv4())
+        .filter(|net| routed || subnet.contains(*net))
+        .find_map(|net| {
+            // The first address of an IPv6 network is its routers'.
+            let router = |address: &IpAddr| net.prefix_len() < 127 && *address == net.network();
+            net.hosts()
+                .find(|address| !taken(address) && !router(address))
+        })
+        .map(Some)
 }
 
 fn all_healthy(status: &[NodeStatus]) -> bool {

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) arch: Arch,
     /// The files that are ours.
     pub(crate) overlays: Overlays,
+    /// What the recipe wishes for.
+    pub(crate) features: BTreeSet<Feature>,
     /// What of a package is kept.
     pub(crate) keep: Keep,
     /// Where etcd's programs are on a node.
@@ -77,15 +79,21 @@ impl Plan {
     }
 }
 
+/// What a recipe wishes for that takes further packages.
+fn features(recipe: &Recipe) -> BTreeSet<Feature> {
+    let wishes = [
+        (Feature::Ssh, recipe.access.ssh.is_some()),
+        (Feature::Wifi, recipe.has_wifi()),
+        (Feature::Firewall, recipe.has_firewall()),
+        (Feature::StaticPod, recipe.etcd.run == Run::StaticPod),
+    ];
+    let wished = wishes.into_iter().filter(|(_, wished)| *wished);
+    wished.map(|(feature, _)| feature).collect()
+}
+
 /// The packages a recipe's board and features take.
 pub(crate) fn selection(recipe: &Recipe) -> Result<Selection> {
-    let mut features = BTreeSet::new();
-    if recipe.access.ssh.is_some() {
-        features.insert(Feature::Ssh);
-    }
-    if recipe.etcd.run == Run::StaticPod {
-        features.insert(Feature::StaticPod);
-    }
+    let features = features(recipe);
     let image = &recipe.image;
     packages::select(&Overlays::builtin(), image.board, image.arch, &features)
         .or_fail(Failure::Other)
@@ -124,6 +132,8 @@ pub(crate) fn plan(
             base_inputs.push(unpack);
         }
     }
+    let features = features(recipe);
+    let wished: Vec<&str> = features.iter().map(|feature| feature.key()).collect();
     let layer = [
         ("zstd-level", recipe.image.zstd_level.to_string()),
         ("epoch", epoch.to_string()),
@@ -137,6 +147,7 @@ pub(crate) fn plan(
                 ("arch", arch.to_string()),
                 ("overlays", overlays.digest().to_string()),
                 ("epoch", epoch.to_string()),
+                ("features", wished.join(" ")),
             ],
             base_inputs,
             BASE_COST,
@@ -196,6 +207,7 @@ pub(crate) fn plan(
         board,
         arch,
         overlays,
+        features,
         keep,
         bin_dir: recipe.etcd.bin_dir.clone(),
         container,

@@ -105,6 +105,7 @@ impl Run<'_> {
             arch: self.plan.arch,
             epoch: self.plan.epoch,
             overlays: &self.plan.overlays,
+            features: &self.plan.features,
             packages: &packages,
         })
         .or_fail(Failure::Other)?;

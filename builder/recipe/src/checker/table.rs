@@ -448,6 +448,39 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether the section is in the file.
+    pub(crate) fn is_written(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// Where a key's value stands, if it is written.
+    pub(crate) fn written_at(&self, name: &str) -> Option<Range<usize>> {
+        self.written(self.key(name)).map(Spanned::span)
+    }
+
+    /// Whether a written value is what its absence means too.
+    pub(crate) fn says_default(&self, name: &str) -> bool {
+        let key = self.key(name);
+        let (Some(written), Absent::Default(text)) = (self.written(key), &key.absent) else {
+            return false;
+        };
+        DeValue::parse(text).is_ok_and(|default| same(written.get_ref(), default.get_ref()))
+    }
+
+    /// The keys that are written, each with the place of its value.
+    pub(crate) fn written_keys(&self) -> impl Iterator<Item = (&'static str, Range<usize>)> {
+        let keys = self.section.keys.iter();
+        keys.filter_map(|key| Some((key.name, self.written(key)?.span())))
+    }
+
+    /// true or false, if written.
+    pub(crate) fn given_flag(&self, name: &str) -> Given<bool> {
+        self.given(name, |table, key, value| {
+            let flag = value.get_ref().as_bool();
+            flag.ok_or_else(|| table.wrong_type(key, "true or false", value))
+        })
+    }
+
     /// The sections under `name`: at least one, unless they may be left out.
     pub(crate) fn tables(&self, name: &str) -> Result<Vec<Table<'a>>, Reported> {
         let key = self.key(name);
@@ -489,10 +522,37 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The section that has a key of that name.
+/// Whether two values say the same, wherever they are written.
+fn same(one: &DeValue<'_>, other: &DeValue<'_>) -> bool {
+    match (one, other) {
+        (DeValue::Array(one), DeValue::Array(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other.iter())
+                    .all(|(one, other)| same(one.get_ref(), other.get_ref()))
+        }
+        (DeValue::Boolean(one), DeValue::Boolean(other)) => one == other,
+        (DeValue::String(one), DeValue::String(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// The section that has a key of that name: those at the top first.
 fn elsewhere(word: &str) -> Option<&'static str> {
-    RECIPE.keys.iter().find_map(|key| match key.shape {
-        Shape::Table(section) | Shape::Tables(section) => section.key(word).map(|_| section.name),
-        _ => None,
-    })
+    let mut level: Vec<&'static Section> = vec![&RECIPE];
+    while !level.is_empty() {
+        let inner = level.iter().flat_map(|section| section.keys);
+        let below: Vec<&'static Section> = inner
+            .filter_map(|key| match key.shape {
+                Shape::Table(section) | Shape::Tables(section) => Some(section),
+                _ => None,
+            })
+            .collect();
+        if let Some(section) = below.iter().find(|section| section.key(word).is_some()) {
+            return Some(section.name);
+        }
+        level = below;
+    }
+    None
 }

@@ -135,3 +135,63 @@ pub(super) const SSH_KEY: Text = Text {
     example: "ssh-ed25519 AAAA... you@laptop",
     mend: mend::nothing,
 };
+pub(super) const NET: Text = Text {
+    what: "network",
+    pattern: "^[0-9a-f.:]+/[0-9]{1,3}$",
+    example: "10.1.0.0/16",
+    mend: mend::network,
+};
+pub(super) const INTERFACE_ADDRESS: Text = Text {
+    what: "IP address with prefix length",
+    pattern: "^[0-9a-f.:]+/[0-9]{1,3}$",
+    example: "10.1.0.5/24",
+    mend: mend::nothing,
+};
+pub(super) const MAC: Text = Text {
+    what: "MAC address",
+    pattern: "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$",
+    example: "b8:27:eb:12:34:56",
+    mend: mend::mac,
+};
+pub(super) const DOMAIN: Text = Text {
+    what: "domain",
+    pattern: "^[a-z0-9.-]+$",
+    example: "example.org",
+    mend: mend::host_dots,
+};
+pub(super) const HOSTS: Text = Text {
+    what: "line of /etc/hosts",
+    pattern: "^[0-9a-f.:]+([ \\t]+[a-z0-9.-]+)+$",
+    example: "10.0.0.5 registry.example.org registry",
+    mend: mend::nothing,
+};
+pub(super) const PORT: Text = Text {
+    what: "port",
+    pattern: "^(tcp|udp)/[1-9][0-9]*$",
+    example: "tcp/9100",
+    mend: mend::port,
+};
+pub(super) const SSID: Text = Text {
+    what: "name of a wireless network",
+    pattern: "^[^\\x00-\\x1f]{1,32}$",
+    example: "home",
+    mend: mend::nothing,
+};
+pub(super) const COUNTRY: Text = Text {
+    what: "country code",
+    pattern: "^[A-Z]{2}$",
+    example: "DE",
+    mend: mend::country,
+};
+pub(super) const LOCAL_FILE: Text = Text {
+    what: "path of a file",
+    pattern: "^[^\\x00-\\x1f]*[^/\\x00-\\x1f]$",
+    example: "wifi.passphrase",
+    mend: mend::nothing,
+};
+pub(super) const ENVIRONMENT: Text = Text {
+    what: "environment variable",
+    pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
+    example: "WIFI_PASSPHRASE",
+    mend: mend::environment,
+};

@@ -3,6 +3,7 @@
 mod access;
 mod cluster;
 mod etcd;
+mod firewall;
 mod image;
 mod network;
 mod node;
@@ -11,8 +12,9 @@ mod pki;
 pub use access::ACCESS;
 pub use cluster::CLUSTER;
 pub use etcd::{ETCD, NODE_ETCD};
+pub use firewall::{FIREWALL, NODE_FIREWALL};
 pub use image::IMAGE;
-pub use network::{NETWORK, NODE_NETWORK};
+pub use network::{EXTRA, NETWORK, NODE_EXTRA, NODE_NETWORK, NODE_WIFI, WIFI};
 pub use node::NODE;
 pub use pki::{NODE_PKI, PKI};
 
@@ -57,6 +59,13 @@ pub static RECIPE: Section = Section {
             "The network between the nodes.",
         )
         .aka(&["net", "networking"]),
+        key(
+            "firewall",
+            Shape::Table(&FIREWALL),
+            Depends("off"),
+            "Which hosts may reach a node's ports.",
+        )
+        .aka(&["nftables", "iptables"]),
         key(
             "access",
             Shape::Table(&ACCESS),

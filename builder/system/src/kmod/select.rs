@@ -1,5 +1,6 @@
 use super::module::name_of;
 use super::{Module, ModuleError, canonical};
+use crate::packages::Feature;
 use crate::{Board, OverlayError, Overlays};
 use imgbuild_base::{Kind, Tree, TreePath};
 use rayon::prelude::*;
@@ -16,18 +17,31 @@ pub struct Wanted {
     pub optional: bool,
 }
 
-/// The modules a board asks for: `overlays/vm/modules.txt` or `overlays/pi/modules.txt`.
+/// The modules that a board and what a recipe wishes for ask for: `overlays/vm/modules.txt` or
+/// `overlays/pi/modules.txt`.
 ///
 /// # Errors
-/// [`OverlayError`] when the list is missing or a line is not `early|late NAME [?]`.
-pub fn wanted(overlays: &Overlays, board: Board) -> Result<Vec<Wanted>, OverlayError> {
+/// [`OverlayError`] when the list is missing or a line is not `early|late NAME [?] [for
+/// FEATURE]`.
+pub fn wanted(
+    overlays: &Overlays,
+    board: Board,
+    features: &BTreeSet<Feature>,
+) -> Result<Vec<Wanted>, OverlayError> {
     let file = match board {
         Board::Vm => "vm/modules.txt",
         Board::RaspberryPi => "pi/modules.txt",
     };
     let mut list = Vec::new();
     for (line, text) in overlays.list(file)? {
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let mut words: Vec<&str> = text.split_whitespace().collect();
+        let mut wished = true;
+        if let [.., "for", feature] = words[..]
+            && let Some(feature) = Feature::ALL.iter().find(|it| it.key() == feature)
+        {
+            wished = features.contains(feature);
+            words.truncate(words.len() - 2);
+        }
         let (when, name, optional) = match words[..] {
             [when @ ("early" | "late"), name] => (when, name, false),
             [when @ ("early" | "late"), name, "?"] => (when, name, true),
@@ -35,15 +49,21 @@ pub fn wanted(overlays: &Overlays, board: Board) -> Result<Vec<Wanted>, OverlayE
                 return Err(OverlayError::Line {
                     file: file.to_owned(),
                     line,
-                    problem: format!("{text:?} is not `early NAME`, `late NAME` or such with `?`"),
+                    problem: format!(
+                        "{text:?} is not `early NAME`, `late NAME` or such with `?`, and `for` one \
+                         of {}",
+                        Feature::ALL.map(Feature::key).join(", ")
+                    ),
                 });
             }
         };
-        list.push(Wanted {
-            name: canonical(name),
-            early: when == "early",
-            optional,
-        });
+        if wished {
+            list.push(Wanted {
+                name: canonical(name),
+                early: when == "early",
+                optional,
+            });
+        }
     }
     Ok(list)
 }
@@ -202,4 +222,47 @@ pub(super) fn built_in(tree: &Tree, dir: &str) -> BTreeSet<String> {
     text.lines()
         .filter_map(|line| name_of(&TreePath::new(line).ok()?))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_of_a_feature_come_with_it() {
+        let overlays = Overlays::builtin();
+        let names = |board, features: &[Feature]| -> Vec<String> {
+            let features = features.iter().copied().collect();
+            let wanted = wanted(&overlays, board, &features).unwrap();
+            wanted.into_iter().map(|module| module.name).collect()
+        };
+        for (board, feature, module) in [
+            (Board::Vm, Feature::Firewall, "nft_ct"),
+            (Board::RaspberryPi, Feature::Firewall, "nft_ct"),
+            (Board::RaspberryPi, Feature::Wifi, "brcmfmac"),
+        ] {
+            let module = module.to_owned();
+            assert!(names(board, &[feature]).contains(&module), "{board:?}");
+            assert!(!names(board, &[]).contains(&module), "{board:?}");
+        }
+    }
+
+    #[test]
+    fn a_feature_that_does_not_exist_is_no_line() {
+        let mut overlays = Overlays::builtin();
+        let mut own = Tree::new();
+        own.put_file(
+            TreePath::new("vm/modules.txt").unwrap(),
+            imgbuild_base::Meta::root(0o644, imgbuild_base::Epoch::ZERO),
+            "late x for nothing",
+        );
+        overlays.replace(own);
+        let error = wanted(&overlays, Board::Vm, &BTreeSet::new()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("ssh, wifi, firewall, static-pod"),
+            "{error}"
+        );
+    }
 }

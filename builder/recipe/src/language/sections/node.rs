@@ -4,6 +4,7 @@ use super::super::Absent::{Default, Depends, Mistake};
 use super::super::forms::{HOST, IP, SAN};
 use super::super::{Section, Shape, key};
 use super::etcd::NODE_ETCD;
+use super::firewall::NODE_FIREWALL;
 use super::network::NODE_NETWORK;
 use super::pki::NODE_PKI;
 
@@ -38,6 +39,12 @@ pub static NODE: Section = Section {
             Shape::Table(&NODE_NETWORK),
             Depends("as `[network]`"),
             "This node's network, where it differs.",
+        ),
+        key(
+            "firewall",
+            Shape::Table(&NODE_FIREWALL),
+            Depends("as `[firewall]`"),
+            "This node's firewall, where it differs.",
         ),
         key(
             "etcd",
