@@ -61,7 +61,7 @@ fn append<W: Write>(archive: &mut Builder<W>, path: &str, entry: &Entry) -> io::
     header.set_mode(u32::from(entry.meta.mode));
     header.set_uid(u64::from(entry.meta.uid));
     header.set_gid(u64::from(entry.meta.gid));
-    header.set_mtime(u64::from(entry.meta.mtime.seconds()));
+    header.set_mtime(entry.meta.mtime.seconds());
     header.set_size(0);
     match &entry.kind {
         Kind::Directory => {
