@@ -8,7 +8,7 @@
 mod support;
 
 use imgbuild_base::{Epoch, Kind, Tree};
-use imgbuild_cluster::{Composer, Owner, SystemIds};
+use imgbuild_cluster::{Below, Composer, Sources};
 use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::etcd_options::{self, Series};
@@ -56,9 +56,19 @@ fn recipe(etcd: &str, pki: &str) -> Recipe {
 /// The node's layer and the admin bundle of a recipe at `epoch`, written below `dir`.
 fn lay_out(recipe: &Recipe, secret: [u8; 32], epoch: u32, dir: &Path) {
     let secret = ClusterSecret::from_bytes(secret);
-    let ids = SystemIds { etcd: Owner::ROOT };
-    let composer = Composer::new(recipe, &secret, Epoch::from_u32(epoch), ids).unwrap();
-    unpack(&composer.node(&recipe.nodes[0]).unwrap(), &dir.join("node"));
+    let sources = Sources::default();
+    let composer = Composer::new(recipe, &secret, Epoch::from_u32(epoch), &sources).unwrap();
+    // A base layer in which etcd is root, as it is to be here.
+    let mut base = Tree::new();
+    for (path, text) in [
+        ("etc/passwd", "etcd:x:0:0::/:/bin/sh\n"),
+        ("etc/group", "etcd:x:0:\n"),
+    ] {
+        let meta = imgbuild_base::Meta::root(0o644, Epoch::ZERO);
+        base.put_file(imgbuild_base::TreePath::new(path).unwrap(), meta, text);
+    }
+    let node = composer.node(&recipe.nodes[0], &Below::new(base).unwrap());
+    unpack(&node.unwrap(), &dir.join("node"));
     unpack(&composer.admin().unwrap(), &dir.join("admin"));
 }
 

@@ -26,6 +26,45 @@ impl Console {
     /// Connects to a node's console and waits until its shell answers.
     #[track_caller]
     pub fn connect(socket: &Path, seconds: u64) -> Self {
+        let mut console = Self::open(socket);
+        console.await_shell(seconds);
+        console
+    }
+
+    /// Connects to a node's console and logs in; a wrong password must not do.
+    #[track_caller]
+    pub fn login(socket: &Path, user: &str, password: &str, seconds: u64) -> Self {
+        let mut console = Self::open(socket);
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        for (password, answer) in [("not the password", "Login incorrect"), (password, "# ")] {
+            // An empty line makes the prompt show up again.
+            let mut seen = console.text().len();
+            while !console.text()[seen..].contains("login: ") {
+                assert!(Instant::now() < deadline, "no prompt:\n{}", console.text());
+                console.type_line("");
+                std::thread::sleep(Duration::from_secs(3));
+            }
+            seen = console.text().len();
+            console.type_line(user);
+            console.await_text(seen, "Password: ", deadline);
+            seen = console.text().len();
+            console.type_line(password);
+            console.await_text(seen, answer, deadline);
+        }
+        console.await_shell(60);
+        console
+    }
+
+    #[track_caller]
+    fn await_text(&self, from: usize, wanted: &str, deadline: Instant) {
+        while !self.text()[from..].contains(wanted) {
+            assert!(Instant::now() < deadline, "no {wanted:?}:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    #[track_caller]
+    fn open(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket)
             .unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
         // Read all the time: a guest whose console is connected and not read stands still.
@@ -37,18 +76,21 @@ impl Console {
                 all.lock().unwrap().extend_from_slice(&buffer[..count]);
             }
         });
-        let mut console = Self {
+        Self {
             socket: socket.to_owned(),
             stream,
             seen,
             commands: 0,
-        };
+        }
+    }
+
+    #[track_caller]
+    fn await_shell(&mut self, seconds: u64) {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         // What is typed before the shell reads may be lost: it is asked again.
-        while console.try_run("true", 5).is_err() {
+        while self.try_run("true", 5).is_err() {
             assert!(Instant::now() < deadline, "no shell within {seconds} s");
         }
-        console
     }
 
     /// Types a line, for what never comes back.

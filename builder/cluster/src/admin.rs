@@ -6,7 +6,7 @@ use crate::config;
 use crate::layer::{Layer, Owner};
 use crate::layout::{Issuing, Subject};
 use crate::template::{Template, overlay};
-use crate::{ComposeError, Quorum, identity};
+use crate::{ComposeError, Quorum, access};
 use imgbuild_pki::KeyLabel;
 use imgbuild_recipe::Recipe;
 use minijinja::context;
@@ -55,7 +55,7 @@ pub(crate) fn add(
         cluster,
         user => USER,
         clients,
-        ssh => recipe.access.ssh.is_some(),
+        ssh => recipe.any_ssh(),
         endpoint => endpoints.first(),
         address => first.map(|node| node.address.to_string()),
         members => members.join(", "),
@@ -63,10 +63,10 @@ pub(crate) fn add(
     })?;
     layer.text("README.md", readme)?;
 
-    if recipe.access.ssh.is_some() {
+    if recipe.any_ssh() {
         let mut lines = String::new();
-        for node in &recipe.nodes {
-            let key = identity::host_key(issuing.secret, &node.name)?;
+        for node in recipe.nodes.iter().filter(|node| node.access.ssh.is_some()) {
+            let key = access::host_key(issuing.secret, &node.name)?;
             let names = [node.name.to_string(), node.address.to_string()];
             lines.push_str(&key.known_hosts_line(&names));
         }

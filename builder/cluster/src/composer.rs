@@ -3,8 +3,8 @@ use crate::layout::{self, Issuing, Subject};
 use crate::network::Passphrases;
 use crate::pod::Pod;
 use crate::{
-    CLOCK_FLOOR, ComposeError, Quorum, SystemIds, admin, config, etcdctl, identity, network,
-    overlay, unit,
+    Below, CLOCK_FLOOR, ComposeError, Quorum, Sources, SystemIds, access, admin, config, etcdctl,
+    files, identity, kernel, network, overlay, unit, units,
 };
 use imgbuild_base::{Digest, Epoch, Tree};
 use imgbuild_pki::{Authority, ClusterSecret, Issued, KeyLabel};
@@ -13,14 +13,14 @@ use imgbuild_recipe::resolved::{Node, Run};
 
 /// Makes the node layers and the admin bundle of one cluster.
 ///
-/// The same recipe, secret, epoch and ids give the same bytes. Nodes are independent of each
+/// The same recipe, secret, epoch, sources and layers below give the same bytes. Nodes are independent of each
 /// other: [`Composer::node`] may be called from several threads, and for some nodes only.
 pub struct Composer<'a> {
     recipe: &'a Recipe,
     secret: &'a ClusterSecret,
     authority: Authority,
     epoch: Epoch,
-    ids: SystemIds,
+    sources: &'a Sources,
     passphrases: Passphrases,
 }
 
@@ -50,7 +50,8 @@ pub struct ClientRequest<'a> {
 
 impl<'a> Composer<'a> {
     /// A composer with the authority that the cluster's secret gives. `epoch` is the lock's:
-    /// the "now" of certificates, file times and the clock's floor.
+    /// the "now" of certificates, file times and the clock's floor; `sources` are the files
+    /// beside the recipe that it names.
     ///
     /// # Errors
     /// [`ComposeError`] when the recipe's validities lead beyond 2106.
@@ -58,10 +59,12 @@ impl<'a> Composer<'a> {
         recipe: &'a Recipe,
         secret: &'a ClusterSecret,
         epoch: Epoch,
-        ids: SystemIds,
+        sources: &'a Sources,
     ) -> Result<Self, ComposeError> {
         let authority = layout::authority(recipe, secret, epoch)?;
-        Ok(Self::with_authority(recipe, secret, epoch, ids, authority))
+        Ok(Self::with_authority(
+            recipe, secret, epoch, sources, authority,
+        ))
     }
 
     /// A composer with an authority brought by the user.
@@ -70,7 +73,7 @@ impl<'a> Composer<'a> {
         recipe: &'a Recipe,
         secret: &'a ClusterSecret,
         epoch: Epoch,
-        ids: SystemIds,
+        sources: &'a Sources,
         authority: Authority,
     ) -> Self {
         Self {
@@ -78,7 +81,7 @@ impl<'a> Composer<'a> {
             secret,
             authority,
             epoch,
-            ids,
+            sources,
             passphrases: Passphrases::new(),
         }
     }
@@ -107,18 +110,19 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// The layer of `node`, one of the recipe's. It holds private keys: it belongs into no
+    /// The layer of `node`, one of the recipe's, above the layers `below`. It holds private keys: it belongs into no
     /// store, and its plain digest into no log ([`Composer::seal`] makes one that tells
     /// nothing).
     ///
     /// # Errors
     /// [`ComposeError`] when a path or name of the recipe cannot be used.
-    pub fn node(&self, node: &Node) -> Result<Tree, ComposeError> {
+    pub fn node(&self, node: &Node, below: &Below) -> Result<Tree, ComposeError> {
         let mut layer = Layer::new(self.epoch);
         identity::add(&mut layer, self.recipe, node, self.secret)?;
         network::add(&mut layer, self.recipe, node, &self.passphrases)?;
+        access::add(&mut layer, &self.recipe.image, node, self.secret, below)?;
         let run = self.recipe.etcd.run;
-        self.member(&mut layer, node, self.ids, run)?;
+        self.member(&mut layer, node, below.ids(), run)?;
         // podman makes no directories for another user, and StateDirectory= reaches only below
         // /var/lib.
         let made: String = unit::directories(self.recipe)
@@ -129,6 +133,10 @@ impl<'a> Composer<'a> {
             layer.text("etc/tmpfiles.d/etcd.conf", made)?;
         }
         layer.stamp(CLOCK_FLOOR, self.clock_floor())?;
+        let (system, sources) = (&node.system, self.sources);
+        kernel::add(&mut layer, &system.kernel)?;
+        units::add(&mut layer, &system.units, below, sources)?;
+        files::add(&mut layer, self.recipe, &system.files, below, sources)?;
         Ok(layer.into_tree())
     }
 
@@ -180,6 +188,20 @@ impl<'a> Composer<'a> {
         // A pod would need podman there, and the number of etcd's user.
         self.member(&mut layer, node, overlay::IDS, Run::Service)?;
         overlay::finish(layer, self.recipe, self.epoch)
+    }
+
+    /// A node's certificates and keys, at the paths where its layer has them; who owns them is
+    /// not settled.
+    ///
+    /// # Errors
+    /// As [`Composer::node`].
+    pub fn certificates(&self, node: &Node) -> Result<Tree, ComposeError> {
+        let mut layer = Layer::new(self.epoch);
+        let ids = SystemIds {
+            etcd: crate::Owner::ROOT,
+        };
+        layout::add(&mut layer, self.recipe, node, &self.issuing(), ids)?;
+        Ok(layer.into_tree())
     }
 
     /// The admin bundle; its files are at the root of the tree.

@@ -1,5 +1,5 @@
 use crate::ComposeError;
-use imgbuild_base::{Epoch, Meta, Tree, TreePath};
+use imgbuild_base::{Epoch, Kind, Meta, Tree, TreePath};
 use imgbuild_pki::{Certificate, PrivateText};
 
 /// A numeric user and group.
@@ -54,7 +54,7 @@ impl Layer {
             !self
                 .tree
                 .get(path)
-                .is_some_and(|entry| entry.kind == imgbuild_base::Kind::Directory)
+                .is_some_and(|entry| entry.kind == Kind::Directory)
         });
         self.tree.merge(one)?;
         Ok(())
@@ -106,6 +106,30 @@ impl Layer {
         let (path, meta) = (TreePath::new(path)?, self.meta(mode, owner));
         self.tree.put_dir(path, meta);
         Ok(())
+    }
+
+    /// A directory as it is in a layer below, unless this layer says otherwise.
+    pub(crate) fn directory_as(&mut self, path: TreePath, meta: Meta) {
+        if self.tree.get(&path).is_none() {
+            let epoch = self.epoch;
+            self.tree.put_dir(
+                path,
+                Meta {
+                    mtime: epoch,
+                    ..meta
+                },
+            );
+        }
+    }
+
+    /// What is at `path`.
+    pub(crate) fn kind(&self, path: &TreePath) -> Option<&Kind> {
+        self.tree.get(path).map(|entry| &entry.kind)
+    }
+
+    /// Whether there is something at `path`.
+    pub(crate) fn has(&self, path: &TreePath) -> bool {
+        self.kind(path).is_some()
     }
 
     /// A symbolic link.

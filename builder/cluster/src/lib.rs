@@ -10,7 +10,9 @@
 //! - [`layout`]: which certificates there are, and where a node keeps them.
 //! - [`config`]: etcd's settings, as flags, environment file or configuration file.
 //! - [`unit`](mod@unit) or [`pod`]: what runs etcd.
-//! - [`etcdctl`], [`network`], [`identity`]: the other files of a layer.
+//! - [`etcdctl`], [`network`], [`identity`], [`access`]: the other files of a layer. What the
+//!   recipe itself brings comes last: files ([`Sources`]), units, what the kernel is told; it is
+//!   held against what is in the layers [`Below`].
 //! - [`overlay`]: what of a node goes onto a machine that has an operating system already.
 //! - [`check_clock`]: proves that a node's clock cannot start before its certificates hold.
 //!
@@ -18,13 +20,17 @@
 //! kilobytes. Its files come from `overlays/etcd` and `overlays/node`, which are compiled in.
 //! The key of the certificate authority is in none of them.
 
+pub mod access;
 pub mod admin;
+mod below;
 mod clock;
 mod composer;
 pub mod config;
 mod error;
 pub mod etcdctl;
+mod files;
 pub mod identity;
+mod kernel;
 mod layer;
 pub mod layout;
 pub mod network;
@@ -34,10 +40,13 @@ pub mod quorum;
 mod quote;
 mod template;
 pub mod unit;
+mod units;
 
+pub use below::Below;
 pub use clock::{CLOCK_FLOOR, ClockError, check_clock, leaves};
 pub use composer::{ClientRequest, Composer, Facts};
 pub use error::ComposeError;
+pub use files::Sources;
 pub use layer::{Owner, SystemIds};
 pub use network::{Passphrase, PassphraseError, Passphrases};
 pub use quorum::Quorum;

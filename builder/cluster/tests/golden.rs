@@ -37,11 +37,11 @@ fn pi_2node_layer() {
 fn started(board: Board, arch: Arch, console: Console) -> String {
     let mut recipe = vm_3node();
     (recipe.image.board, recipe.image.arch) = (board, arch);
-    recipe.access.console = console;
+    recipe.nodes[0].access.console = console;
     let listing = listing(&layers(&recipe)[0].1);
     let lines = listing
         .lines()
-        .filter(|line| line.contains(".wants/imgbuild-shell"));
+        .filter(|line| line.contains(".device.wants/"));
     lines.fold(String::new(), |all, line| all + line + "\n")
 }
 

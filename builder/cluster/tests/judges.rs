@@ -505,7 +505,7 @@ fn equal_inputs_give_equal_bytes() {
         };
         assert_eq!(digests(), digests());
         with(&recipe, |composer| {
-            let tree = composer.node(&recipe.nodes[0]).unwrap();
+            let tree = composer.node(&recipe.nodes[0], &below()).unwrap();
             assert_ne!(composer.seal(&tree), tree.digest());
             assert_eq!(composer.seal(&tree), composer.seal(&tree));
         });
@@ -573,7 +573,7 @@ fn unfit_directories_are_refused() {
         let mut recipe = vm_3node();
         change(&mut recipe);
         with(&recipe, |composer| {
-            composer.node(&recipe.nodes[0]).err().unwrap()
+            composer.node(&recipe.nodes[0], &below()).err().unwrap()
         })
     };
     assert!(matches!(

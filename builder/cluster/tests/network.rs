@@ -35,7 +35,7 @@ fn recipe(board: &str, subnet: &str, network: &str, own: &str) -> Recipe {
 /// The first node's layer.
 fn first(recipe: &Recipe, passphrases: &Passphrases) -> Tree {
     with_passphrases(recipe, passphrases, |composer| {
-        composer.node(&recipe.nodes[0]).unwrap()
+        composer.node(&recipe.nodes[0], &below()).unwrap()
     })
 }
 
@@ -141,7 +141,7 @@ fn wifi() {
 fn a_node_on_wifi_needs_its_passphrase() {
     let recipe = recipe("raspberry-pi", V4, WIFI, "");
     let error = with(&recipe, |composer| {
-        composer.node(&recipe.nodes[0]).unwrap_err()
+        composer.node(&recipe.nodes[0], &below()).unwrap_err()
     });
     assert!(matches!(error, ComposeError::NoPassphrase(_)), "{error}");
 }

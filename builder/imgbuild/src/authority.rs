@@ -5,7 +5,7 @@ use crate::cli::args::AuthorityArgs;
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::project::Project;
 use imgbuild_base::Epoch;
-use imgbuild_cluster::{Composer, SystemIds};
+use imgbuild_cluster::{Composer, Sources};
 use imgbuild_pki::{Authority, ClusterSecret};
 use imgbuild_recipe::resolved::PkiAuthority;
 use std::path::PathBuf;
@@ -48,11 +48,11 @@ pub(crate) fn composer<'a>(
     args: &AuthorityArgs,
     secret: &'a ClusterSecret,
     epoch: Epoch,
-    ids: SystemIds,
+    sources: &'a Sources,
 ) -> Result<Composer<'a>> {
     let recipe = &project.recipe;
     let Some(files) = own_files(project, args)? else {
-        return Composer::new(recipe, secret, epoch, ids).or_fail(Failure::Other);
+        return Composer::new(recipe, secret, epoch, sources).or_fail(Failure::Other);
     };
     let cert = fs_err::read_to_string(&files.cert).or_fail(Failure::Recipe)?;
     // Wiped when it is dropped: this is the one key that is not derived.
@@ -65,6 +65,6 @@ pub(crate) fn composer<'a>(
         ))
     })?;
     Ok(Composer::with_authority(
-        recipe, secret, epoch, ids, authority,
+        recipe, secret, epoch, sources, authority,
     ))
 }

@@ -11,16 +11,17 @@ use crate::overlay;
 use crate::passphrase;
 use crate::plan::{self, Plan};
 use crate::project::{self, Project};
-use crate::realise::{self, Shared, System};
+use crate::realise::{self, Shared};
 use crate::summary;
 use imgbuild_base::event::{Task, Unit};
 use imgbuild_base::{Digest, Epoch, Events, Hasher, NodeName, Tree};
-use imgbuild_cluster::{Composer, Facts, Passphrases};
+use imgbuild_cluster::{Composer, Facts, Passphrases, Sources};
 use imgbuild_formats::disk::{self, Head};
 use imgbuild_formats::squashfs;
 use imgbuild_pki::{ClusterSecret, KeyLabel};
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{Format, Node};
+use imgbuild_system::check;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -44,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) formats: BTreeSet<Format>,
     /// Where the images go.
     pub(crate) out: PathBuf,
+    /// The files beside the recipe that it names.
+    sources: Sources,
     secret: PathBuf,
     authority: AuthorityArgs,
     /// Store, mirrors, threads.
@@ -69,6 +72,7 @@ impl Request {
         };
         let means = Means::new(global, &project.recipe, snapshot, &events)?;
         Ok(Self {
+            sources: project.sources()?,
             out: args.out.clone().unwrap_or_else(|| project.out_path()),
             secret: args.secret.clone().unwrap_or_else(|| project.secret_path()),
             authority: args.authority.clone(),
@@ -104,6 +108,7 @@ impl Request {
             epoch,
             &nodes,
             &self.formats,
+            &self.sources,
         )
     }
 }
@@ -197,25 +202,24 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
     let (secret, new_secret) = project::secret(&request.secret)?;
     let (shared, steps) = realise::shared(&plan, &request.lock, &request.means, &request.events)?;
     let recipe = &request.project.recipe;
-    let ids = shared.ids();
     let composer = authority::composer(
         &request.project,
         &request.authority,
         &secret,
         plan.epoch,
-        ids,
+        &request.sources,
     )?
     .with_passphrases(passphrases);
     let mut images = Vec::new();
-    if let Some(system) = &shared.system {
-        let layers = node_layers(request, &composer, plan.epoch)?;
-        images = write_images(request, &plan, &shared, system, &layers, &secret, &mut out)?;
+    if request.formats.contains(&Format::Img) {
+        let layers = node_layers(request, &composer, &plan, &shared)?;
+        images = write_images(request, &plan, &shared, &layers, &secret, &mut out)?;
     }
     if request.formats.contains(&Format::Overlay) {
         images.extend(overlay::write(
             request,
             &composer,
-            shared.etcd()?,
+            &shared.etcd,
             &secret,
             &mut out,
         )?);
@@ -253,23 +257,36 @@ struct NodeLayer<'a> {
     layer: Layer,
     /// Keyed digest of its content.
     seal: Digest,
+    /// What lies below it, by its place in the plan.
+    platform: usize,
 }
 
 fn node_layers<'a>(
     request: &'a Request,
     composer: &Composer<'_>,
-    epoch: Epoch,
+    plan: &Plan,
+    shared: &Shared,
 ) -> Result<Vec<NodeLayer<'a>>> {
     request
         .nodes()
         .into_par_iter()
         .map(|node| {
-            let tree = composer.node(node).or_fail(Failure::Other)?;
+            let (platform, below) = shared.of(plan, &node.name)?;
+            let about = |error: CommandError| error.context(format!("the layer of {}", node.name));
+            let tree = composer.node(node, &below.below);
+            let tree = tree.or_fail(Failure::Recipe).map_err(about)?;
+            check::check_node(&below.outline, &tree)
+                .or_fail(Failure::Recipe)
+                .map_err(about)?;
             imgbuild_cluster::check_clock(&tree).or_fail(Failure::Other)?;
             let seal = composer.seal(&tree);
             let name = format!("20-{}-{}.squashfs", node.name, seal.short());
-            let layer = Layer::own(name, squash(&tree, epoch)?);
-            Ok(NodeLayer { node, layer, seal })
+            Ok(NodeLayer {
+                node,
+                layer: Layer::own(name, squash(&tree, plan.epoch)?),
+                seal,
+                platform,
+            })
         })
         .collect()
 }
@@ -284,29 +301,39 @@ fn write_images(
     request: &Request,
     plan: &Plan,
     shared: &Shared,
-    system: &System,
     layers: &[NodeLayer<'_>],
     secret: &ClusterSecret,
     out: &mut OutDir,
 ) -> Result<Vec<BuiltImage>> {
     let recipe = &request.project.recipe;
-    let common = image::Common {
-        cluster: &recipe.cluster.name,
-        image: &recipe.image,
-        epoch: plan.epoch,
-        boot: &system.boot,
-        shared: &shared.layers,
-    };
-    let common_key = image::common_key(&common);
+    let commons: Vec<(image::Common<'_>, Digest)> = shared
+        .grounds()
+        .iter()
+        .map(|ground| {
+            let common = image::Common {
+                cluster: &recipe.cluster.name,
+                image: &recipe.image,
+                epoch: plan.epoch,
+                boot: &ground.boot,
+                shared: &ground.layers,
+            };
+            let key = image::common_key(&common);
+            (common, key)
+        })
+        .collect();
     let planned: Vec<Planned<'_>> = layers
         .par_iter()
         .map(|own| {
-            let key = disk_key(secret, common_key, own);
+            let Some((common, common_key)) = commons.get(own.platform) else {
+                let text = format!("{} has nothing below its layer", own.node.name);
+                return Err(CommandError::msg(Failure::Other, text));
+            };
+            let key = disk_key(secret, *common_key, own);
             let name = format!("{}.img", own.node.name);
             Ok(Planned {
                 node: own.node,
                 key,
-                disk: image::disk(&common, &own.layer)?,
+                disk: image::disk(common, &own.layer)?,
                 found: out.unchanged(&name, key).map(|state| state.sha256),
                 name,
             })
@@ -419,6 +446,7 @@ pub(crate) fn check(request: &Request, first: &Built) -> Result<()> {
         lock: request.lock.clone(),
         wanted: request.wanted.clone(),
         formats: request.formats.clone(),
+        sources: request.sources.clone(),
         out: scratch.path().join("out"),
         secret: request.secret.clone(),
         authority: request.authority.clone(),

@@ -2,10 +2,13 @@
 
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::lock::Lock;
+use imgbuild_cluster::Sources;
 use imgbuild_pki::ClusterSecret;
+use imgbuild_recipe::values::SourcePath;
 use imgbuild_recipe::{FindError, Origin, Recipe, Source};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A recipe that was found and read.
@@ -112,6 +115,30 @@ impl Project {
         })
     }
 
+    /// The files beside the recipe that its sections name.
+    pub(crate) fn sources(&self) -> Result<Sources> {
+        let nodes = self.recipe.nodes.iter();
+        let named: BTreeSet<&SourcePath> = nodes.flat_map(|node| node.system.sources()).collect();
+        let mut read = BTreeMap::new();
+        for path in named {
+            let Origin::File(recipe) = &self.source.origin else {
+                let name = self.name();
+                let text = format!(
+                    "the recipe {name} is built into imgbuild: it has no directory with {path}"
+                );
+                return Err(CommandError::msg(Failure::Recipe, text).hint(format!(
+                    "save the recipe as recipes/{name}.toml and the file beside it"
+                )));
+            };
+            let dir = recipe.parent().unwrap_or(Path::new(""));
+            let bytes = read_source(&path.below(dir)).map_err(|error| {
+                error.context(format!("reading {path}, which the recipe names"))
+            })?;
+            read.insert(path.clone(), bytes.into());
+        }
+        Ok(Sources::new(read))
+    }
+
     /// What a user types to name this recipe.
     fn argument(&self) -> String {
         match &self.source.origin {
@@ -142,6 +169,22 @@ impl Project {
     pub(crate) fn out_path(&self) -> PathBuf {
         Path::new("images").join(self.name())
     }
+}
+
+/// A file for a node's layer, which is made in memory: larger ones belong into a package.
+fn read_source(path: &Path) -> Result<Vec<u8>> {
+    const LARGEST: u64 = 64 << 20;
+    let about = fs_err::metadata(path).or_fail(Failure::Recipe)?;
+    let problem = if !about.is_file() {
+        "is not a regular file"
+    } else if about.len() > LARGEST {
+        "has more than 64 MiB"
+    } else {
+        return fs_err::read(path).or_fail(Failure::Recipe);
+    };
+    let text = format!("{} {problem}", path.display());
+    Err(CommandError::msg(Failure::Recipe, text)
+        .hint("`source` takes files of at most 64 MiB; pack larger things as a Debian package"))
 }
 
 /// The mistakes as people read them: underlined in the file.

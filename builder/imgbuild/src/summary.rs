@@ -79,11 +79,7 @@ pub(crate) fn write(
         version: 1,
         recipe: request.project.name().to_owned(),
         epoch: plan.epoch,
-        layers: shared
-            .layers
-            .iter()
-            .map(|layer| (layer.name.clone(), layer.body.digest().to_string()))
-            .collect(),
+        layers: shared.layers(),
         steps: records(plan),
     };
     let mut text = serde_json::to_vec_pretty(&description)?;

@@ -66,6 +66,29 @@ impl AbsolutePath {
     }
 }
 
+/// Where a file of the user's is on the node: absolute, of visible ASCII characters that no
+/// program has to quote.
+#[derive(Clone, Debug)]
+pub(crate) struct FilePath(pub(crate) TreePath);
+
+impl FromStr for FilePath {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._+-@:,=~".contains(&byte);
+        TreePath::new(text)
+            .ok()
+            .filter(|_| text.starts_with('/') && !text.ends_with('/') && text.bytes().all(plain))
+            .map(Self)
+            .ok_or_else(|| {
+                wrong(
+                    text,
+                    "an absolute path of a file, without blanks and quotes",
+                )
+            })
+    }
+}
+
 impl FromStr for AbsolutePath {
     type Err = ValueError;
 

@@ -41,11 +41,7 @@ impl LockInputs {
     pub fn of(recipe: &Recipe) -> Self {
         let image = &recipe.image;
         let words = |words: Vec<&str>| words.join(" ");
-        let ssh = if recipe.access.ssh.is_some() {
-            "yes"
-        } else {
-            "no"
-        };
+        let ssh = if recipe.any_ssh() { "yes" } else { "no" };
         let mut inputs: BTreeMap<String, String> = [
             ("image.board", image.board.as_str().to_owned()),
             ("image.arch", image.arch.debian().to_owned()),
@@ -64,6 +60,18 @@ impl LockInputs {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect();
+        // What few recipes have is not in the locks of the others.
+        if recipe.any_login() {
+            inputs.insert("access.login".to_owned(), "yes".to_owned());
+        }
+        for node in &recipe.nodes {
+            let own = node.system.packages.iter();
+            let own = own.filter(|name| !image.packages.contains(name));
+            let own = words(own.map(|one| one.as_str()).collect());
+            if !own.is_empty() {
+                inputs.insert(format!("node.{}.packages", node.name), own);
+            }
+        }
         if let Some(version) = recipe.etcd.version() {
             inputs.insert("etcd.version".to_owned(), version.to_string());
         }

@@ -8,8 +8,9 @@ mod forms;
 mod sections;
 
 pub use sections::{
-    ACCESS, CLUSTER, ETCD, EXTRA, FIREWALL, IMAGE, NETWORK, NODE, NODE_ETCD, NODE_EXTRA,
-    NODE_FIREWALL, NODE_NETWORK, NODE_PKI, NODE_WIFI, PKI, RECIPE, WIFI,
+    ACCESS, CLUSTER, ETCD, EXTRA, FILE, FIREWALL, IMAGE, KERNEL, NETWORK, NODE, NODE_ACCESS,
+    NODE_ETCD, NODE_EXTRA, NODE_FILE, NODE_FIREWALL, NODE_KERNEL, NODE_NETWORK, NODE_PKI,
+    NODE_UNIT, NODE_WIFI, PKI, RECIPE, UNIT, WIFI,
 };
 
 /// A section: a table of the file.
@@ -76,6 +77,8 @@ pub enum Shape {
     Map(&'static Map),
     /// A section whose keys are etcd's own options ([`crate::etcd_options`]).
     EtcdOptions(&'static Section),
+    /// A section whose keys are the user's; a dotted key may stand without quotes.
+    Pairs(&'static Pairs),
 }
 
 /// A section whose keys are names of the user's own.
@@ -89,6 +92,17 @@ pub struct Map {
     pub names: &'static Text,
     /// The form of every value.
     pub values: &'static Text,
+}
+
+/// A section whose keys are the user's: names and what they are set to.
+#[derive(Debug)]
+pub struct Pairs {
+    /// What a name is, in the reference and in errors.
+    pub what: &'static str,
+    /// A regular expression (ECMA 262) for names, and for the first parts of dotted ones.
+    pub pattern: &'static str,
+    /// A line that is right.
+    pub example: &'static str,
 }
 
 /// A form of string.

@@ -44,6 +44,7 @@ mod load;
 mod mend;
 pub mod resolved;
 mod schema;
+pub mod systemd;
 pub mod values;
 
 pub use error::{Mistake, RecipeErrors};

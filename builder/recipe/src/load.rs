@@ -5,20 +5,24 @@
 
 mod access;
 mod etcd;
+mod files;
 mod firewall;
 mod image;
+mod kernel;
 mod listeners;
 mod network;
 mod nodes;
 mod options;
 mod paths;
 mod pki;
+mod system;
 mod tuning;
+mod units;
 
 use crate::checker::{Checker, Reported, Table, mistake, parse};
 use crate::error::RecipeErrors;
 use crate::etcd_options::OptionValue;
-use crate::resolved::{Cluster, Console, EtcdSource, Recipe, Warning, majority};
+use crate::resolved::{Cluster, Console, EtcdSource, Node, Recipe, Warning, majority};
 use crate::values::Token;
 use imgbuild_base::{Arch, ByteSize, ClusterName, NodeName};
 
@@ -79,7 +83,8 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
     let firewall = root
         .table("firewall")
         .and_then(|table| firewall::read(&table, around.subnet));
-    let access = root.table("access").and_then(|table| access::read(&table));
+    let packages = image.as_ref().map(|image| image.packages.clone());
+    let system = system::ClusterSystem::read(&root, packages.map_err(|&reported| reported));
     let nodes = root.tables("node").and_then(|tables| {
         let shared = nodes::Shared {
             around,
@@ -89,6 +94,7 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
             defaults: &defaults,
             pki: pki.as_ref().map_err(|&reported| reported),
             sans: sans.as_deref().unwrap_or_default(),
+            system: &system,
         };
         nodes::read(&tables, &shared)
     });
@@ -106,7 +112,6 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
         etcd: etcd?,
         pki,
         subnet: subnet?,
-        access: access?,
         nodes,
         warnings: Vec::new(),
     };
@@ -148,7 +153,8 @@ fn warnings(recipe: &Recipe) -> Vec<Warning> {
             majority: majority(members),
         });
     }
-    if recipe.access.console == Console::Shell {
+    let open = |node: &Node| node.access.console == Console::Shell;
+    if recipe.nodes.iter().any(open) {
         warnings.push(Warning::OpenConsole);
     }
     for node in &recipe.nodes {

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 
 use crate::values::{
-    Country, EnvName, EtcdVersion, ListenAddress, MacAddress, OpenPort, PackageName, San,
-    UrlPattern,
+    Country, DropInName, EnvName, EtcdVersion, FileMode, ListenAddress, MacAddress, ModuleName,
+    OpenPort, PackageName, San, SourcePath, UnitName, UrlPattern,
 };
 
 /// No guess.
@@ -160,4 +160,47 @@ pub(crate) fn country(text: &str) -> Option<String> {
 pub(crate) fn environment(text: &str) -> Option<String> {
     let bare = text.trim().trim_start_matches('$');
     if_right::<EnvName>(bare.trim_matches(['{', '}']).replace('-', "_"))
+}
+
+/// A file's mode without Rust's and Python's mark for octal numbers.
+pub(crate) fn mode(text: &str) -> Option<String> {
+    if_right::<FileMode>(text.trim().trim_start_matches("0o").to_owned())
+}
+
+/// A file beside the recipe: what remains without a leading slash or ways upwards.
+pub(crate) fn source(text: &str) -> Option<String> {
+    let bare = text.trim_start_matches(['/', '.']).replace("../", "");
+    if_right::<SourcePath>(bare)
+}
+
+/// A unit: without a type it is one of the well-known targets, or a service.
+pub(crate) fn unit(text: &str) -> Option<String> {
+    const TARGETS: [&str; 6] = [
+        "basic",
+        "multi-user",
+        "network",
+        "network-online",
+        "sockets",
+        "timers",
+    ];
+    let bare = text.trim();
+    let kind = if TARGETS.contains(&bare) {
+        "target"
+    } else {
+        "service"
+    };
+    if_right::<UnitName>(format!("{bare}.{kind}")).filter(|_| !bare.contains('.'))
+}
+
+/// A drop-in without its `.conf`.
+pub(crate) fn drop_in(text: &str) -> Option<String> {
+    let bare = text.trim().trim_end_matches(".conf");
+    if_right::<DropInName>(bare.replace(['.', ' '], "-"))
+}
+
+/// A module without directory and suffix.
+pub(crate) fn module(text: &str) -> Option<String> {
+    let file = text.trim().rsplit('/').next().unwrap_or_default();
+    let bare = file.split(".ko").next().unwrap_or_default();
+    if_right::<ModuleName>(bare.to_owned())
 }

@@ -10,6 +10,7 @@ mod firewall;
 mod image;
 mod network;
 mod pki;
+mod system;
 mod warning;
 
 pub use access::{Access, Console, Ssh};
@@ -23,9 +24,10 @@ pub use pki::{
     ClientPlace, FilePair, KeyKind, KeyMode, KeyOwner, LeafPki, Pki, PkiAuthority, PkiClient,
     PkiFiles, PkiLayout,
 };
+pub use system::{Content, File, Kernel, Start, System, Unit, UnitAction};
 pub use warning::{Warning, majority};
 
-use crate::values::{San, Token};
+use crate::values::{PackageName, San, Token};
 use imgbuild_base::{ClusterName, NodeName};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -44,8 +46,6 @@ pub struct Recipe {
     pub pki: Pki,
     /// The network that all nodes' addresses are in.
     pub subnet: IpNet,
-    /// Ways into a node.
-    pub access: Access,
     /// The nodes, in the order of the file; at least one, names and addresses distinct.
     pub nodes: Vec<Node>,
     /// What the user should know though it is no mistake.
@@ -63,6 +63,32 @@ impl Recipe {
     #[must_use]
     pub fn has_firewall(&self) -> bool {
         self.nodes.iter().any(|node| node.firewall.is_some())
+    }
+
+    /// Whether some node has an ssh server.
+    #[must_use]
+    pub fn any_ssh(&self) -> bool {
+        self.nodes.iter().any(|node| node.access.ssh.is_some())
+    }
+
+    /// Whether some node asks for a password on its console.
+    #[must_use]
+    pub fn any_login(&self) -> bool {
+        let asks = |node: &Node| matches!(node.access.console, Console::Login { .. });
+        self.nodes.iter().any(asks)
+    }
+
+    /// The distinct sets of further packages that nodes have, in the order of the nodes. Each
+    /// is a base layer of its own.
+    #[must_use]
+    pub fn package_sets(&self) -> Vec<&[PackageName]> {
+        let mut sets: Vec<&[PackageName]> = Vec::new();
+        for node in &self.nodes {
+            if !sets.contains(&node.system.packages.as_slice()) {
+                sets.push(&node.system.packages);
+            }
+        }
+        sets
     }
 }
 
@@ -94,6 +120,10 @@ pub struct Node {
     pub leaf: LeafPki,
     /// Further names of its certificates: the cluster's, then its own.
     pub extra_sans: Vec<San>,
+    /// Ways into it.
+    pub access: Access,
+    /// What its operating system has beyond the base.
+    pub system: System,
 }
 
 impl Node {

@@ -81,6 +81,12 @@ fn shape_schema(shape: &Shape) -> Value {
             "additionalProperties": false,
         }),
         Shape::EtcdOptions(section) => options_schema(section),
+        // Tables too: that is how a dotted name without quotes reads.
+        Shape::Pairs(pairs) => json!({
+            "type": "object",
+            "propertyNames": { "pattern": pairs.pattern },
+            "additionalProperties": { "type": ["string", "integer", "object"] },
+        }),
     }
 }
 
@@ -240,6 +246,7 @@ fn shape_words(shape: &Shape) -> String {
         Shape::List(item) => format!("array of {}", shape_words(item)),
         Shape::Table(_) | Shape::Map(_) | Shape::EtcdOptions(_) => "section".to_owned(),
         Shape::Tables(_) => "sections".to_owned(),
+        Shape::Pairs(pairs) => format!("section, a {} each", pairs.what),
     }
 }
 

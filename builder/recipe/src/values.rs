@@ -4,20 +4,26 @@ mod access;
 mod certificate;
 mod debian;
 mod etcd;
+mod file;
+mod kernel;
 mod link;
 mod listen;
 mod network;
+mod unit;
 mod variable;
 mod wifi;
 
-pub use access::SshKey;
+pub use access::{PasswordHash, SshKey};
 pub use certificate::{BesidePath, FileName, SubjectName};
 pub use debian::{MirrorUrl, PackageName};
 pub use etcd::{AutoCompaction, EtcdVersion, Token};
+pub use file::{AccountName, FileMode, FileText, SourcePath};
+pub use kernel::{KernelArg, ModuleName, SysctlName, SysctlValue};
 pub(crate) use link::InterfaceAddress;
 pub use link::{DomainName, HostsEntry, MacAddress, OpenPort, Protocol, VlanId};
 pub use listen::{AdvertisedUrl, ListenAddress, UrlPattern};
 pub use network::{InterfaceName, San};
+pub use unit::{DropInName, UnitName};
 pub use variable::{VariableName, VariableValue};
 pub use wifi::{Country, EnvName, HostPath, Ssid};
 

@@ -36,6 +36,7 @@ fn right(shape: &Shape) -> Value {
         Shape::Tables(section) => Value::Array(vec![Value::Table(required(section))]),
         Shape::Map(map) => one(map.names.example, map.values.example.into()),
         Shape::EtcdOptions(_) => one("pre-vote", true.into()),
+        Shape::Pairs(_) => Value::Table(Table::new()),
     }
 }
 
@@ -97,6 +98,12 @@ fn wrong(shape: &Shape) -> Vec<Value> {
             }
             all
         }
+        Shape::Pairs(_) => vec![
+            7.into(),
+            "x".into(),
+            one("nonesuch.x", 1.into()),
+            one("vm.x", true.into()),
+        ],
     }
 }
 

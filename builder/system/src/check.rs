@@ -88,6 +88,24 @@ pub fn check(tree: &Tree, arch: Arch) -> Result<(), CheckError> {
     }
 }
 
+/// Checks what a node's own layer adds to the layers below it: units that are to start must be
+/// there, and users and groups that units name.
+///
+/// # Errors
+/// [`CheckError`] with everything that is missing.
+pub fn check_node(below: &Tree, own: &Tree) -> Result<(), CheckError> {
+    let mut whole = below.clone();
+    for (path, entry) in own.iter() {
+        whole.put(path.clone(), entry.clone());
+    }
+    let findings: BTreeSet<Finding> = missing_units(&whole).chain(accounts(&whole)).collect();
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(CheckError(findings.into_iter().collect()))
+    }
+}
+
 fn libraries(tree: &Tree, arch: Arch) -> BTreeSet<Finding> {
     let triplet = arch.triplet();
     let standard = [

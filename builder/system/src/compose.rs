@@ -1,12 +1,16 @@
+mod kernel;
+mod layout;
+
 use crate::kmod::index::IndexError;
-use crate::kmod::{self, Modules, SelectError};
+use crate::kmod::{Modules, SelectError};
 use crate::packages::Feature;
 use crate::units::{self, UnitsError};
 use crate::users::{self, SystemIds, UsersError};
-use crate::{Board, OverlayError, Overlays, dpkg, regulatory, resolve::resolve};
+use crate::{Board, OverlayError, Overlays, dpkg, regulatory};
 use bytes::Bytes;
-use imgbuild_base::{Arch, Epoch, Kind, Meta, Tree, TreePath, tree::Collision};
+use imgbuild_base::{Arch, Epoch, Kind, Tree, TreePath, tree::Collision};
 use imgbuild_debian::deb::UnpackedDeb;
+use imgbuild_recipe::values::ModuleName;
 use std::collections::BTreeSet;
 
 const UNITS: &str = "base/units.txt";
@@ -26,6 +30,8 @@ pub struct Request<'a> {
     pub features: &'a BTreeSet<Feature>,
     /// The packages, unpacked with [`crate::prune::Keep`].
     pub packages: &'a [UnpackedDeb],
+    /// Modules that a recipe names beside those of the board.
+    pub modules: &'a [ModuleName],
 }
 
 /// The kernel and what belongs to it, taken out of the packages: it lives on the boot
@@ -104,30 +110,28 @@ pub enum ComposeError {
 /// [`ComposeError`].
 pub fn compose(request: &Request<'_>) -> Result<Base, ComposeError> {
     let Request {
-        board,
-        arch: _,
         epoch,
         overlays,
-        features,
         packages,
+        ..
     } = *request;
     let mut tree = lay_over_each_other(packages)?;
-    let kernel = take_kernel(&mut tree, overlays, board, features)?;
-    let busybox = take_busybox(&mut tree)?;
-    let efi_stub = take_efi_stub(&mut tree);
+    let kernel = kernel::take_kernel(&mut tree, request)?;
+    let busybox = kernel::take_busybox(&mut tree)?;
+    let efi_stub = kernel::take_efi_stub(&mut tree);
     let firmware = take_folder(&mut tree, "usr/lib/raspi-firmware");
-    put_modules(&mut tree, &kernel, epoch)?;
-    make_directories(&mut tree, epoch);
+    kernel::put_modules(&mut tree, &kernel, epoch)?;
+    layout::make_directories(&mut tree, epoch);
     regulatory::link(&mut tree, epoch);
     let ids = users::make(&mut tree, epoch)?;
-    put_name_services(&mut tree, epoch)?;
+    layout::put_name_services(&mut tree, epoch)?;
     put_overlay(&mut tree, overlays, epoch);
-    override_modes(&mut tree, &ids);
+    layout::override_modes(&mut tree, &ids);
     set_up_units(&mut tree, overlays, epoch)?;
     let database = dpkg::database(packages, &tree, epoch);
     put_all(&mut tree, database);
-    drop_empty_folders(&mut tree);
-    mark_updated(&mut tree, epoch);
+    layout::drop_empty_folders(&mut tree);
+    layout::mark_updated(&mut tree, epoch);
     Ok(Base {
         tree,
         ids,
@@ -186,171 +190,6 @@ fn take_folder(tree: &mut Tree, dir: &str) -> Tree {
     taken
 }
 
-/// Takes kernel, device trees and modules out of the tree.
-fn take_kernel(
-    tree: &mut Tree,
-    overlays: &Overlays,
-    board: Board,
-    features: &BTreeSet<Feature>,
-) -> Result<Kernel, ComposeError> {
-    let missing = |what| ComposeError::Missing {
-        what,
-        hint: "a linux-image package must be among them",
-    };
-    let boot = take_folder(tree, "boot");
-    let mut versions: Vec<String> = boot
-        .iter()
-        .filter_map(|(path, _)| path.as_str().strip_prefix("vmlinuz-").map(str::to_owned))
-        .collect();
-    let version = match (versions.pop(), versions.is_empty()) {
-        (Some(version), true) => version,
-        (Some(version), false) => {
-            versions.push(version);
-            return Err(ComposeError::Kernels(versions));
-        }
-        (None, _) => return Err(missing("a kernel")),
-    };
-    let image = boot
-        .file(&format!("vmlinuz-{version}"))
-        .cloned()
-        .ok_or_else(|| missing("a kernel"))?;
-
-    let mut device_trees = Tree::new();
-    for (path, entry) in take_folder(tree, &format!("usr/lib/linux-image-{version}")) {
-        if matches!(entry.kind, Kind::File(_))
-            && let Ok(name) = TreePath::new(path.name())
-        {
-            device_trees.put(name, entry);
-        }
-    }
-
-    let wanted = kmod::wanted(overlays, board, features)?;
-    let modules = kmod::select(tree, &version, &wanted)?;
-    Ok(Kernel {
-        version,
-        image,
-        device_trees,
-        modules,
-    })
-}
-
-fn take_busybox(tree: &mut Tree) -> Result<Bytes, ComposeError> {
-    let missing = ComposeError::Missing {
-        what: "/usr/bin/busybox",
-        hint: "the package busybox-static must be among them",
-    };
-    let path = resolve(tree, "usr/bin/busybox");
-    match path
-        .and_then(|path| tree.remove(&path))
-        .map(|entry| entry.kind)
-    {
-        Some(Kind::File(body)) => Ok(body.bytes().clone()),
-        _ => Err(missing),
-    }
-}
-
-/// `linuxx64.efi.stub`, `linuxaa64.efi.stub`: systemd-stub(7).
-fn take_efi_stub(tree: &mut Tree) -> Option<Bytes> {
-    let folder = take_folder(tree, "usr/lib/systemd/boot");
-    folder.iter().find_map(|(path, entry)| {
-        let name = path.name();
-        match &entry.kind {
-            Kind::File(body) if name.starts_with("linux") && name.ends_with(".efi.stub") => {
-                Some(body.bytes().clone())
-            }
-            _ => None,
-        }
-    })
-}
-
-/// Leaves only the selected modules and puts the indexes that the kernel's package lacks.
-fn put_modules(tree: &mut Tree, kernel: &Kernel, epoch: Epoch) -> Result<(), ComposeError> {
-    let dir = format!("usr/lib/modules/{}", kernel.version);
-    let kept: std::collections::BTreeSet<&str> = kernel
-        .modules
-        .all
-        .iter()
-        .map(|module| module.file.as_str())
-        .collect();
-    let objects = format!("{dir}/kernel");
-    tree.retain(|path, entry| {
-        !path.is_within(&objects)
-            || (matches!(entry.kind, Kind::File(_))
-                && kept.contains(&path.as_str()[dir.len() + 1..]))
-    });
-    // The directories on the way to those that stay.
-    let files: Vec<_> = tree
-        .iter()
-        .filter(|(path, _)| path.is_within(&objects))
-        .map(|(path, entry)| (path.clone(), entry.clone()))
-        .collect();
-    for (path, entry) in files {
-        tree.put(path, entry);
-    }
-    for (name, bytes) in kmod::depmod(tree, &kernel.version, &kernel.modules)? {
-        if let Ok(path) = TreePath::new(&format!("{dir}/{name}")) {
-            tree.put_file(path, Meta::root(0o644, epoch), bytes);
-        }
-    }
-    // The order of modules is in the indexes; what is built in is not asked for as text.
-    tree.retain(|path, _| {
-        path.parent().is_none_or(|up| up.as_str() != dir)
-            || !matches!(path.name(), "modules.order" | "modules.builtin.modinfo")
-    });
-    Ok(())
-}
-
-/// Directories that no package ships or that pruning took with what was in them, and the
-/// links of `/var` and `/boot`.
-fn make_directories(tree: &mut Tree, epoch: Epoch) {
-    const FOLDERS: [(&str, u16); 15] = [
-        ("dev", 0o755),
-        ("etc", 0o755),
-        ("home", 0o755),
-        ("mnt", 0o755),
-        ("opt", 0o755),
-        ("proc", 0o555),
-        ("root", 0o700),
-        ("run", 0o755),
-        ("srv", 0o755),
-        ("sys", 0o555),
-        ("tmp", 0o1777),
-        ("usr", 0o755),
-        ("var", 0o755),
-        ("var/lib", 0o755),
-        ("var/tmp", 0o1777),
-    ];
-    for (path, mode) in FOLDERS {
-        tree.put_dir(known(path), Meta::root(mode, epoch));
-    }
-    // Debian may ship directories here; / of a node finds the real ones elsewhere.
-    for (path, target) in [
-        ("var/run", "/run"),
-        ("var/lock", "/run/lock"),
-        ("boot", "run/initramfs/boot"),
-    ] {
-        tree.retain(|found, _| !found.is_within(path));
-        tree.put_link(known(path), target, epoch);
-    }
-    tree.put_link(known("etc/mtab"), "../proc/self/mounts", epoch);
-}
-
-/// `/etc/nsswitch.conf`, which libc-bin's and base-files' scripts would copy.
-fn put_name_services(tree: &mut Tree, epoch: Epoch) -> Result<(), ComposeError> {
-    let text = [
-        "usr/share/libc-bin/nsswitch.conf",
-        "usr/share/base-files/nsswitch.conf",
-    ]
-    .iter()
-    .find_map(|path| tree.file(path).cloned())
-    .ok_or(ComposeError::Missing {
-        what: "nsswitch.conf",
-        hint: "the package libc-bin must be among them",
-    })?;
-    tree.put_file(known("etc/nsswitch.conf"), Meta::root(0o644, epoch), text);
-    Ok(())
-}
-
 fn put_overlay(tree: &mut Tree, overlays: &Overlays, epoch: Epoch) {
     put_all(tree, overlays.base(epoch));
 }
@@ -360,29 +199,6 @@ fn put_all(tree: &mut Tree, from: Tree) {
     for (path, entry) in from {
         if !matches!(entry.kind, Kind::Directory) || tree.get(&path).is_none() {
             tree.put(path, entry);
-        }
-    }
-}
-
-/// Owners and modes that maintainer scripts set by `dpkg-statoverride` and `chgrp`, invisible
-/// in the packages: path, group, mode.
-const OVERRIDES: [(&str, &str, u16); 2] = [
-    (
-        "usr/lib/dbus-1.0/dbus-daemon-launch-helper",
-        "messagebus",
-        0o4754,
-    ),
-    ("usr/bin/ssh-agent", "_ssh", 0o2755),
-];
-
-fn override_modes(tree: &mut Tree, ids: &SystemIds) {
-    for (path, group, mode) in OVERRIDES {
-        if let (Some(entry), Some(&gid)) = (tree.get_mut(&known(path)), ids.groups.get(group)) {
-            entry.meta = Meta {
-                mode,
-                gid,
-                ..entry.meta
-            };
         }
     }
 }
@@ -406,36 +222,6 @@ fn set_up_units(tree: &mut Tree, overlays: &Overlays, epoch: Epoch) -> Result<()
         }
     }
     Ok(())
-}
-
-/// Removes directories of documentation that pruning left with nothing in them.
-fn drop_empty_folders(tree: &mut Tree) {
-    let mut used = std::collections::BTreeSet::new();
-    for (path, entry) in tree.iter() {
-        if !matches!(entry.kind, Kind::Directory) {
-            used.extend(path.ancestors());
-        }
-    }
-    let prunable = |path: &TreePath| {
-        ["usr/share", "usr/lib", "usr/include", "usr/games"]
-            .iter()
-            .any(|dir| path.is_within(dir))
-    };
-    tree.retain(|path, entry| {
-        !matches!(entry.kind, Kind::Directory) || used.contains(path) || !prunable(path)
-    });
-}
-
-/// Tells systemd that /etc and /var are as new as /usr (ConditionNeedsUpdate= of
-/// systemd.unit(5)), so that it does not rebuild what is complete.
-fn mark_updated(tree: &mut Tree, epoch: Epoch) {
-    let text = format!("TIMESTAMP_NSEC={}000000000\n", epoch.seconds());
-    for path in ["etc/.updated", "var/.updated"] {
-        tree.put_file(known(path), Meta::root(0o644, epoch), text.clone());
-    }
-    if let Some(usr) = tree.get_mut(&known("usr")) {
-        usr.meta.mtime = epoch;
-    }
 }
 
 #[cfg(test)]
@@ -498,6 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn a_recipe_names_modules_that_the_kernel_must_have() {
+        let base = testing::base_with(&["minix", "ext4"]).unwrap();
+        let file = "usr/lib/modules/6.12-test/kernel/fs/minix/minix.ko";
+        assert!(base.tree.at(file).is_some());
+        assert!(!base.kernel.modules.early.contains(&"minix".to_owned()));
+        let error = testing::base_with(&["no_such", "minix"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "kernel 6.12-test of Debian has no module no_such: `kernel.modules` of the recipe can \
+             only name what the kernel's package has"
+        );
+    }
+
+    #[test]
     fn scanners_find_the_packages() {
         let base = testing::base();
         let status = base.tree.file("var/lib/dpkg/status").unwrap();
@@ -528,6 +328,7 @@ mod tests {
             overlays: &overlays,
             features: &BTreeSet::new(),
             packages: &[],
+            modules: &[],
         };
         let error = compose(&request).unwrap_err();
         assert!(

@@ -18,6 +18,8 @@ pub enum Feature {
     Wifi,
     /// A firewall.
     Firewall,
+    /// A login prompt on the console.
+    Login,
 }
 
 impl Feature {
@@ -32,6 +34,7 @@ impl Feature {
             Self::StaticPod => "static-pod",
             Self::Wifi => "wifi",
             Self::Firewall => "firewall",
+            Self::Login => "login",
         }
     }
 }

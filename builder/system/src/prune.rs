@@ -22,10 +22,28 @@ impl Keep {
     /// [`OverlayError`] when it is missing, or a line is neither `keep PATTERN` nor
     /// `drop PATTERN`.
     pub fn new(overlays: &Overlays) -> Result<Self, OverlayError> {
+        Self::of(overlays, None)
+    }
+
+    /// The same, but every kernel module is kept: for a recipe that names modules, which may
+    /// be of the kinds that no image has otherwise. Those that nobody asks for are dropped
+    /// when the image is composed.
+    ///
+    /// # Errors
+    /// As [`Keep::new`].
+    pub fn with_all_modules(overlays: &Overlays) -> Result<Self, OverlayError> {
+        Self::of(overlays, Some("keep usr/lib/modules/**"))
+    }
+
+    fn of(overlays: &Overlays, last: Option<&'static str>) -> Result<Self, OverlayError> {
         let mut patterns = GlobSetBuilder::new();
         let mut keeps = Vec::new();
         let mut hasher = Hasher::new();
-        for (line, text) in overlays.list(FILE)? {
+        for (line, text) in overlays
+            .list(FILE)?
+            .into_iter()
+            .chain(last.map(|text| (0, text)))
+        {
             let wrong = |problem: String| OverlayError::Line {
                 file: FILE.to_owned(),
                 line,
@@ -106,6 +124,18 @@ mod tests {
         ] {
             assert!(!kept(path), "{path}");
         }
+    }
+
+    #[test]
+    fn for_a_recipe_with_modules_all_of_them_are_kept() {
+        let overlays = Overlays::builtin();
+        let plain = Keep::new(&overlays).unwrap();
+        let all = Keep::with_all_modules(&overlays).unwrap();
+        let module =
+            TreePath::new("usr/lib/modules/6.12/kernel/drivers/md/dm-crypt.ko.xz").unwrap();
+        let manual = TreePath::new("usr/share/man/man8/mount.8.gz").unwrap();
+        assert!(!plain.path(&module) && all.path(&module) && !all.path(&manual));
+        assert_ne!(plain.digest(), all.digest());
     }
 
     #[test]

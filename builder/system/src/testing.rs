@@ -234,6 +234,12 @@ pub(crate) fn packages() -> Vec<UnpackedDeb> {
 
 /// They composed for a VM.
 pub(crate) fn base() -> Base {
+    base_with(&[]).unwrap()
+}
+
+/// The same with modules that a recipe names.
+pub(crate) fn base_with(modules: &[&str]) -> Result<Base, crate::ComposeError> {
+    let modules: Vec<_> = modules.iter().map(|name| name.parse().unwrap()).collect();
     let overlays = Overlays::builtin();
     compose(&Request {
         board: Board::Vm,
@@ -242,6 +248,6 @@ pub(crate) fn base() -> Base {
         overlays: &overlays,
         features: &BTreeSet::new(),
         packages: &packages(),
+        modules: &modules,
     })
-    .unwrap()
 }

@@ -3,6 +3,8 @@
 
 use crate::resolve::resolve;
 use imgbuild_base::{Epoch, Kind, Tree, TreePath};
+pub(crate) use imgbuild_recipe::systemd::section;
+use imgbuild_recipe::systemd::{Install, template};
 use std::collections::BTreeSet;
 
 /// Where units lie, in the order in which the first one found counts.
@@ -34,13 +36,6 @@ fn path(unit: &str, text: &str) -> Result<TreePath, UnitsError> {
     TreePath::new(text).map_err(|_| UnitsError::Name(unit.to_owned()))
 }
 
-/// Splits `name@instance.type` into `name@.type` and the instance.
-fn template(unit: &str) -> Option<(String, &str)> {
-    let (prefix, rest) = unit.split_once('@')?;
-    let (instance, kind) = rest.rsplit_once('.')?;
-    Some((format!("{prefix}@.{kind}"), instance))
-}
-
 /// The file that defines a unit, through links and for an instance its template.
 #[must_use]
 pub fn find(tree: &Tree, unit: &str) -> Option<TreePath> {
@@ -62,26 +57,6 @@ pub fn is_masked(tree: &Tree, unit: &str) -> bool {
     find(tree, unit)
         .and_then(|found| tree.get(&found))
         .is_some_and(|entry| entry.kind == Kind::Symlink("/dev/null".to_owned()))
-}
-
-/// The `Key=value` lines of a section of a unit.
-pub(crate) fn section<'a>(text: &'a str, name: &str) -> Vec<(&'a str, &'a str)> {
-    let mut inside = false;
-    let mut found = Vec::new();
-    for line in text.lines().map(str::trim) {
-        if let Some(section) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
-            inside = section == name;
-        } else if inside && !line.starts_with(['#', ';']) {
-            found.extend(
-                line.split_once('=')
-                    .map(|(key, value)| (key.trim(), value.trim())),
-            );
-        }
-    }
-    found
 }
 
 /// Enables a unit and what its `Also=` names.
@@ -109,44 +84,13 @@ fn enable_one(tree: &mut Tree, unit: &str, epoch: Epoch) -> Result<Vec<String>, 
     let file = resolve(tree, found.as_str()).ok_or_else(missing)?;
     let text = tree.file(file.as_str()).ok_or_else(missing)?;
     let text = String::from_utf8_lossy(text).into_owned();
-    let install = section(&text, "Install");
-    if install.is_empty() {
-        return Err(UnitsError::NoInstall(unit.to_owned()));
+    let install = Install::of(&text).ok_or_else(|| UnitsError::NoInstall(unit.to_owned()))?;
+    for link in install.links(unit) {
+        let at = TreePath::new(&format!("{}/{link}", DIRS[0]))
+            .map_err(|_| UnitsError::Name(unit.to_owned()))?;
+        tree.put_link(at, file.absolute(), epoch);
     }
-    let values = |wanted: &str| -> Vec<String> {
-        install
-            .iter()
-            .filter(|(key, _)| *key == wanted)
-            .flat_map(|(_, value)| value.split_whitespace())
-            .map(str::to_owned)
-            .collect()
-    };
-
-    // A template without an instance is enabled as its default one.
-    let name = match (template(unit), values("DefaultInstance").first()) {
-        (Some((_, "")), Some(instance)) => unit.replace("@.", &format!("@{instance}.")),
-        _ => unit.to_owned(),
-    };
-    let instance = template(&name).map_or(String::new(), |(_, instance)| instance.to_owned());
-    let prefix = name.split(['@', '.']).next().unwrap_or("").to_owned();
-    let spell = |text: String| text.replace("%i", &instance).replace("%p", &prefix);
-
-    let target = file.absolute();
-    for (key, suffix) in [
-        ("WantedBy", "wants"),
-        ("RequiredBy", "requires"),
-        ("UpheldBy", "upholds"),
-    ] {
-        for by in values(key).into_iter().map(spell) {
-            let link = path(&name, &format!("{}/{by}.{suffix}/{name}", DIRS[0]))?;
-            tree.put_link(link, target.clone(), epoch);
-        }
-    }
-    for alias in values("Alias").into_iter().map(spell) {
-        let link = path(&alias, &format!("{}/{alias}", DIRS[0]))?;
-        tree.put_link(link, target.clone(), epoch);
-    }
-    Ok(values("Also"))
+    Ok(install.also().to_vec())
 }
 
 /// Masks a unit, whether it exists or not.

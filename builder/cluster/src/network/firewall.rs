@@ -104,7 +104,7 @@ pub fn ruleset(recipe: &Recipe, node: &Node, firewall: &Firewall) -> Result<Stri
     let metrics = metrics.filter(|at| !at.ip().is_loopback());
     let metrics = metrics.map(|at| at.port());
     let metrics_ports = metrics.chain(ports(&listeners.metrics)).collect();
-    let ssh_ports = recipe.access.ssh.iter().map(|_| SSH).collect();
+    let ssh_ports = node.access.ssh.iter().map(|_| SSH).collect();
     let mut rules: Vec<Rule> = [
         Rule::tcp("etcd's members.", peer_ports, &peers),
         Rule::tcp("etcd's clients.", client_ports, &clients),

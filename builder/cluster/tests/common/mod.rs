@@ -2,8 +2,8 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use fs_err as fs;
-use imgbuild_base::{Epoch, Kind, Tree};
-use imgbuild_cluster::{Composer, Owner, Passphrases, SystemIds};
+use imgbuild_base::{Epoch, Kind, Meta, Tree, TreePath};
+use imgbuild_cluster::{Below, Composer, Owner, Passphrases, Sources};
 use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::Recipe;
 use std::fmt::Write as _;
@@ -133,9 +133,83 @@ pub fn with_passphrases<T>(
     use_it: impl FnOnce(&Composer<'_>) -> T,
 ) -> T {
     let secret = secret();
-    let ids = SystemIds { etcd: ETCD };
-    let composer = Composer::new(recipe, &secret, Epoch::from_u32(NOW), ids).unwrap();
+    let sources = sources();
+    let composer = Composer::new(recipe, &secret, Epoch::from_u32(NOW), &sources).unwrap();
     use_it(&composer.with_passphrases(passphrases.clone()))
+}
+
+/// Files beside the recipe.
+pub fn sources() -> Sources {
+    let files = [
+        ("motd", "Hello from a file.\n"),
+        (
+            "units/backup.timer",
+            "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n",
+        ),
+        ("units/broken.service", "ExecStart=/bin/true\n"),
+    ];
+    let read = files.map(|(path, text)| (path.parse().unwrap(), text.into()));
+    Sources::new(read.into())
+}
+
+/// A base layer with a few users, units and files.
+pub fn below() -> Below {
+    let mut tree = Tree::new();
+    let mut put = |path: &str, mode: u16, gid: u32, text: &str| {
+        let meta = Meta::root(mode, Epoch::ZERO).owned_by(0, gid);
+        let path = TreePath::new(path).unwrap();
+        match text {
+            "/" => tree.put_dir(path, meta),
+            _ => tree.put_file(path, meta, text.to_owned()),
+        }
+    };
+    let etcd = format!(
+        "etcd:x:{}:{}:etcd:/var/lib/etcd:/bin/false\n",
+        ETCD.uid, ETCD.gid
+    );
+    put(
+        "etc/passwd",
+        0o644,
+        0,
+        &format!("root:x:0:0:root:/root:/bin/sh\n{etcd}"),
+    );
+    let groups = format!("root:x:0:\nshadow:x:42:\netcd:x:{}:\n", ETCD.gid);
+    put("etc/group", 0o644, 0, &groups);
+    put(
+        "etc/shadow",
+        0o640,
+        42,
+        "root:*:20000:0:99999:7:::\netcd:*:20000:0:99999:7:::\n",
+    );
+    put("root", 0o700, 0, "/");
+    put("etc/fstab", 0o644, 0, "# nothing\n");
+    put("usr/share/doc", 0o755, 0, "/");
+    let unit =
+        "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\nAlso=ssh.socket\n";
+    put("usr/lib/systemd/system/ssh.service", 0o644, 0, unit);
+    let socket = "[Socket]\nListenStream=22\n[Install]\nWantedBy=sockets.target\n";
+    put("usr/lib/systemd/system/ssh.socket", 0o644, 0, socket);
+    put(
+        "usr/lib/systemd/system/static.service",
+        0o644,
+        0,
+        "[Service]\nExecStart=/bin/true\n",
+    );
+    put(
+        "usr/lib/systemd/system/one@.service",
+        0o644,
+        0,
+        "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
+    );
+    let link = |name: &str| TreePath::new(&format!("etc/systemd/system/{name}")).unwrap();
+    tree.put_link(link("masked.service"), "/dev/null", Epoch::ZERO);
+    tree.put_link(
+        link("sshd.service"),
+        "/usr/lib/systemd/system/ssh.service",
+        Epoch::ZERO,
+    );
+    tree.put_link(TreePath::new("bin").unwrap(), "usr/bin", Epoch::ZERO);
+    Below::new(tree).unwrap()
 }
 
 /// Every node's layer, by name.
@@ -144,7 +218,12 @@ pub fn layers(recipe: &Recipe) -> Vec<(String, Tree)> {
         recipe
             .nodes
             .iter()
-            .map(|node| (node.name.to_string(), composer.node(node).unwrap()))
+            .map(|node| {
+                (
+                    node.name.to_string(),
+                    composer.node(node, &below()).unwrap(),
+                )
+            })
             .collect()
     })
 }
@@ -165,7 +244,7 @@ pub fn listing(tree: &Tree) -> String {
             Kind::Directory => "/".to_owned(),
             Kind::Symlink(target) => format!(" -> {target}"),
             Kind::CharDevice { .. } => " (device)".to_owned(),
-            Kind::File(_) if meta.mode == 0o600 => "  (private)".to_owned(),
+            Kind::File(_) if meta.mode & 0o007 == 0 => "  (private)".to_owned(),
             Kind::File(body) => format!("  {}", body.digest().short()),
         };
         let (mode, uid, gid) = (meta.mode, meta.uid, meta.gid);

@@ -9,7 +9,7 @@ use crate::project::{self, Project};
 use crate::summary::date;
 use crate::terminal::{Terminal, table};
 use imgbuild_base::Epoch;
-use imgbuild_cluster::{ClientRequest, Composer, Owner, SystemIds};
+use imgbuild_cluster::{ClientRequest, Composer, Sources};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,9 +35,9 @@ pub(crate) fn pki(terminal: &Terminal, args: &PkiArgs) -> Result<()> {
     let epoch = source_date_epoch()?.unwrap_or(lock.epoch);
     let path = args.secret.clone().unwrap_or_else(|| project.secret_path());
     let secret = project::existing_secret(&path)?;
-    // Who owns a key on a node matters to no certificate.
-    let ids = SystemIds { etcd: Owner::ROOT };
-    let composer = authority::composer(&project, &args.authority, &secret, epoch, ids)?;
+    // No certificate is made of files beside the recipe.
+    let sources = Sources::default();
+    let composer = authority::composer(&project, &args.authority, &secret, epoch, &sources)?;
     match &args.command {
         None => show(terminal, &project, &composer),
         Some(PkiCommand::Client {
@@ -86,7 +86,7 @@ fn show(terminal: &Terminal, project: &Project, composer: &Composer<'_>) -> Resu
     let admin = composer.admin().or_fail(Failure::Other)?;
     let nodes = project.recipe.nodes.iter();
     let trees = nodes.map(|node| {
-        let tree = composer.node(node).or_fail(Failure::Other)?;
+        let tree = composer.certificates(node).or_fail(Failure::Other)?;
         Ok((node.name.to_string(), "/", tree))
     });
     for found in std::iter::once(Ok(("admin".to_owned(), "", admin))).chain(trees) {

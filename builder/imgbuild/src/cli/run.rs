@@ -100,7 +100,7 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
             .collect::<Result<_>>()?,
         machine,
         subnet: recipe.subnet,
-        ssh: recipe.access.ssh.is_some(),
+        ssh: recipe.any_ssh(),
         credentials: Credentials {
             ca: read("ca.crt")?,
             certificate: read("client.crt")?,

@@ -6,6 +6,7 @@
 
 pub(crate) mod diff;
 pub(crate) mod resolve;
+mod sets;
 
 use crate::error::{CommandError, Failure, OrFail, Result};
 use imgbuild_base::Epoch;
@@ -13,6 +14,7 @@ use imgbuild_debian::lock::{LockedPackage, SuiteName};
 use imgbuild_etcd::{BuildLock, ReleaseLock};
 use imgbuild_recipe::{LockInputs, Recipe};
 use serde::{Deserialize, Serialize};
+use sets::PackageSet;
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
@@ -49,6 +51,9 @@ pub(crate) struct Debian {
     /// The packages, by name.
     #[serde(rename = "package")]
     pub(crate) packages: Vec<LockedPackage>,
+    /// Which of them belong to which nodes, where not all have the same.
+    #[serde(rename = "set", default, skip_serializing_if = "Vec::is_empty")]
+    sets: Vec<PackageSet>,
 }
 
 /// Where etcd comes from.

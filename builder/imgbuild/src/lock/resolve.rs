@@ -1,5 +1,6 @@
 //! Pinning a recipe's inputs anew: the only command that asks what is newest.
 
+use super::sets::combine;
 use super::{Debian, Etcd, Lock};
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::means::Means;
@@ -18,6 +19,7 @@ use imgbuild_golang::HostGo;
 use imgbuild_golang::toolchain::Sources;
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::EtcdSource;
+use imgbuild_recipe::values::PackageName as Wished;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use time::OffsetDateTime;
@@ -91,7 +93,9 @@ impl Resolver<'_> {
         let debian = self.debian()?;
         let etcd = self.etcd()?;
         if let Some(old) = self.old {
-            let same = old.debian.packages == debian.packages && old.etcd == etcd;
+            let same = old.debian.packages == debian.packages
+                && old.debian.sets == debian.sets
+                && old.etcd == etcd;
             if same && !self.renew && old.check(self.recipe).is_ok() {
                 return Ok(old.clone());
             }
@@ -133,10 +137,14 @@ impl Resolver<'_> {
             .iter()
             .map(|index| index.parse().or_fail(Failure::Verify))
             .collect::<Result<_>>()?;
+        let resolved = self.recipe.package_sets().into_iter();
+        let resolved = resolved.map(|wished| Ok((wished, self.packages(&indexes, wished)?)));
+        let (packages, sets) = combine(resolved.collect::<Result<_>>()?)?;
         Ok(Debian {
             snapshot: snapshot_time(newest)?,
             suites: used,
-            packages: self.packages(&indexes)?,
+            packages,
+            sets,
         })
     }
 
@@ -173,11 +181,12 @@ impl Resolver<'_> {
             .or_fail(Failure::Verify)
     }
 
-    fn packages(&self, indexes: &[Index<'_>]) -> Result<Vec<LockedPackage>> {
+    /// The packages of nodes with these further ones.
+    fn packages(&self, indexes: &[Index<'_>], wished: &[Wished]) -> Result<Vec<LockedPackage>> {
         let selection = plan::selection(self.recipe)?;
         let mut roots: BTreeSet<String> = selection.roots;
         let image = &self.recipe.image;
-        roots.extend(image.packages.iter().map(|name| name.as_str().to_owned()));
+        roots.extend(wished.iter().map(|name| name.as_str().to_owned()));
         if self.recipe.etcd.source == EtcdSource::Debian {
             roots.extend(debian::PACKAGES.map(str::to_owned));
         }

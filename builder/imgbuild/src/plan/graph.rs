@@ -55,6 +55,8 @@ impl Kind {
         match self {
             // 2: manifest and bodies are one object.
             Self::Unpack => 2,
+            // 2: with an outline in place of two ids.
+            Self::BaseLayer => 2,
             _ => 1,
         }
     }

@@ -9,23 +9,31 @@
 //!                                               node-layer:NODE ┘
 //! ```
 //!
+//! Where nodes have packages or kernel arguments of their own there are several platforms: each
+//! has its own steps from compose on, or its own boot step.
+//!
 //! An overlay archive, `overlay:NODE`, takes `etcd-layer` only: where no disk is wanted, there
 //! is no package to be fetched but etcd's own.
 
 pub(crate) mod graph;
+mod platform;
 
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::lock::Lock;
 use graph::{Graph, Kind, StepId};
-use imgbuild_base::{Arch, Epoch};
+use imgbuild_base::{Arch, Digest, Epoch, NodeName};
+use imgbuild_cluster::Sources;
 use imgbuild_debian::lock::LockedPackage;
 use imgbuild_etcd::container;
 use imgbuild_formats::oci::Reference;
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{Board, EtcdSource, Format, Node, Run};
+use imgbuild_recipe::values::{ModuleName, PackageName};
 use imgbuild_system::Overlays;
 use imgbuild_system::packages::{self, Feature, Selection};
 use imgbuild_system::prune::Keep;
+pub(crate) use platform::Platform;
+use platform::Wishes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything a build needs to know before it begins.
@@ -46,7 +54,11 @@ pub(crate) struct Plan {
     /// What the recipe wishes for.
     pub(crate) features: BTreeSet<Feature>,
     /// What of a package is kept.
-    pub(crate) keep: Keep,
+    keep: Keep,
+    /// What of a kernel's package is kept.
+    keep_of_kernel: Keep,
+    /// Modules that the recipe names.
+    pub(crate) modules: Vec<ModuleName>,
     /// Where etcd's programs are on a node.
     pub(crate) bin_dir: imgbuild_base::TreePath,
     /// The name of the image in which etcd runs, if it runs in a container.
@@ -55,34 +67,43 @@ pub(crate) struct Plan {
     pub(crate) zstd_level: u8,
     /// The time of everything.
     pub(crate) epoch: Epoch,
-    /// What only disks need, if any are wanted.
-    pub(crate) system: Option<SystemSteps>,
+    /// What the nodes wanted have below their own layers, each platform once; nothing
+    /// where no disk is wanted.
+    pub(crate) platforms: Vec<Platform>,
+    /// Which of them a node has.
+    pub(crate) platform_of: BTreeMap<NodeName, usize>,
     /// etcd's layer.
     pub(crate) etcd_layer: StepId,
-}
-
-/// The steps that only disks need.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SystemSteps {
-    /// The base layer.
-    pub(crate) base_layer: StepId,
-    /// What the board starts from.
-    pub(crate) boot: StepId,
 }
 
 impl Plan {
     /// The steps whose results disks and archives are put together from.
     pub(crate) fn goals(&self) -> Vec<StepId> {
-        let system = self.system.map(|system| [system.base_layer, system.boot]);
-        let etcd = [self.etcd_layer];
-        system.into_iter().flatten().chain(etcd).collect()
+        let platforms = self.platforms.iter();
+        let own = platforms.flat_map(|platform| [platform.base_layer, platform.boot]);
+        own.chain([self.etcd_layer]).collect()
     }
+
+    /// What of the package of that name is kept.
+    pub(crate) fn keep(&self, package: &str) -> &Keep {
+        if is_kernel(package) {
+            &self.keep_of_kernel
+        } else {
+            &self.keep
+        }
+    }
+}
+
+/// Whether a package holds a kernel and its modules.
+fn is_kernel(package: &str) -> bool {
+    package.starts_with("linux-image-")
 }
 
 /// What a recipe wishes for that takes further packages.
 fn features(recipe: &Recipe) -> BTreeSet<Feature> {
     let wishes = [
-        (Feature::Ssh, recipe.access.ssh.is_some()),
+        (Feature::Ssh, recipe.any_ssh()),
+        (Feature::Login, recipe.any_login()),
         (Feature::Wifi, recipe.has_wifi()),
         (Feature::Firewall, recipe.has_firewall()),
         (Feature::StaticPod, recipe.etcd.run == Run::StaticPod),
@@ -99,7 +120,8 @@ pub(crate) fn selection(recipe: &Recipe) -> Result<Selection> {
         .or_fail(Failure::Other)
 }
 
-/// The plan for the nodes `wanted` of a recipe, in these formats.
+/// The plan for the nodes `wanted` of a recipe, in these formats, with the files beside it that
+/// it names.
 pub(crate) fn plan(
     name: &str,
     recipe: &Recipe,
@@ -107,30 +129,33 @@ pub(crate) fn plan(
     epoch: Epoch,
     wanted: &[&Node],
     formats: &BTreeSet<Format>,
+    sources: &Sources,
 ) -> Result<Plan> {
     let (arch, board) = (recipe.image.arch, recipe.image.board);
     let overlays = Overlays::builtin();
     let keep = Keep::new(&overlays).or_fail(Failure::Other)?;
+    let modules = platform::modules(recipe, &overlays)?;
+    let keep_of_kernel = match modules[..] {
+        [] => keep.clone(),
+        _ => Keep::with_all_modules(&overlays).or_fail(Failure::Other)?,
+    };
     let mut graph = Graph::default();
     let mut packages = BTreeMap::new();
-    let mut base_inputs = Vec::new();
-    let mut etcd_inputs = Vec::new();
+    let mut unpacked = BTreeMap::new();
     let disks = formats.contains(&Format::Img);
-    let mut pause = None;
     for package in &lock.debian.packages {
         if !disks && !is_etcd(recipe, package) {
             continue;
         }
-        let (fetch, unpack) = package_steps(&mut graph, package, &keep);
-        packages.insert(fetch, package.clone());
-        if package.name.as_str() == container::PAUSE_PACKAGE {
-            pause = Some(unpack);
-        }
-        if is_etcd(recipe, package) {
-            etcd_inputs.push(unpack);
+        let name = package.name.as_str();
+        let keep = if is_kernel(name) {
+            &keep_of_kernel
         } else {
-            base_inputs.push(unpack);
-        }
+            &keep
+        };
+        let (fetch, unpack) = package_steps(&mut graph, package, keep);
+        packages.insert(fetch, package.clone());
+        unpacked.insert(package.name.clone(), unpack);
     }
     let features = features(recipe);
     let wished: Vec<&str> = features.iter().map(|feature| feature.key()).collect();
@@ -138,43 +163,73 @@ pub(crate) fn plan(
         ("zstd-level", recipe.image.zstd_level.to_string()),
         ("epoch", epoch.to_string()),
     ];
-    let system = disks.then(|| {
-        let compose = graph.add(
-            Kind::Compose,
-            arch.debian(),
-            [
-                ("board", board.to_string()),
-                ("arch", arch.to_string()),
-                ("overlays", overlays.digest().to_string()),
-                ("epoch", epoch.to_string()),
-                ("features", wished.join(" ")),
-            ],
-            base_inputs,
-            BASE_COST,
-        );
-        let inputs = vec![compose];
-        SystemSteps {
-            base_layer: graph.add(
-                Kind::BaseLayer,
-                arch.debian(),
-                layer.clone(),
-                inputs.clone(),
-                BASE_COST,
-            ),
-            boot: graph.add(Kind::Boot, board.as_str(), [], inputs, BASE_COST),
+    let mut platforms: Vec<(Wishes<'_>, Platform)> = Vec::new();
+    let mut composed: Vec<(&[PackageName], StepId, StepId)> = Vec::new();
+    let mut platform_of = BTreeMap::new();
+    for node in wanted.iter().filter(|_| disks) {
+        let wishes = Wishes::of(node);
+        let known = platforms.iter().position(|(other, _)| *other == wishes);
+        let place = known.unwrap_or(platforms.len());
+        platform_of.insert(node.name.clone(), place);
+        if known.is_some() {
+            continue;
         }
-    });
-    let etcd = etcd_step(&mut graph, recipe, lock, etcd_inputs)?;
+        let same_base = |other: &Node| other.system.packages == wishes.packages;
+        let base = composed.iter().find(|(set, ..)| *set == wishes.packages);
+        let (compose, base_layer) = match base {
+            Some((_, compose, base_layer)) => (*compose, *base_layer),
+            None => {
+                let own = lock.debian.of(wishes.packages)?.into_iter();
+                let own = own.filter(|package| !is_etcd(recipe, package));
+                let inputs = own.filter_map(|package| unpacked.get(&package.name).copied());
+                let subject = platform::subject(arch.debian(), recipe, same_base);
+                let mut params = vec![
+                    ("board", board.to_string()),
+                    ("arch", arch.to_string()),
+                    ("overlays", overlays.digest().to_string()),
+                    ("epoch", epoch.to_string()),
+                    ("features", wished.join(" ")),
+                ];
+                if !modules.is_empty() {
+                    let names: Vec<&str> = modules.iter().map(ModuleName::as_str).collect();
+                    params.push(("modules", names.join(" ")));
+                }
+                let inputs = inputs.collect();
+                let compose = graph.add(Kind::Compose, subject.clone(), params, inputs, BASE_COST);
+                let base_layer = graph.add(
+                    Kind::BaseLayer,
+                    subject,
+                    layer.clone(),
+                    vec![compose],
+                    BASE_COST,
+                );
+                composed.push((wishes.packages, compose, base_layer));
+                (compose, base_layer)
+            }
+        };
+        let subject =
+            platform::subject(board.as_str(), recipe, |other| Wishes::of(other) == wishes);
+        let args = Some(("args", wishes.args.clone())).filter(|(_, args)| !args.is_empty());
+        let boot = graph.add(Kind::Boot, subject, args, vec![compose], BASE_COST);
+        platforms.push((wishes, Platform { base_layer, boot }));
+    }
+    let etcd_inputs = lock.debian.packages.iter();
+    let etcd_inputs = etcd_inputs.filter(|package| is_etcd(recipe, package));
+    let etcd_inputs = etcd_inputs.filter_map(|package| unpacked.get(&package.name).copied());
+    let etcd = etcd_step(&mut graph, recipe, lock, etcd_inputs.collect())?;
     // Archives for other machines have a unit in its place.
     let container = match disks {
         true => container_image(recipe)?,
         false => None,
     };
+    let mut pauses = unpacked.iter();
+    let pause = pauses.find(|(name, _)| name.as_str() == container::PAUSE_PACKAGE);
+    let pause = pause.map(|(_, unpack)| unpack);
     let mut etcd_layer_inputs = vec![etcd];
     let mut own = vec![("bin-dir", recipe.etcd.bin_dir.to_string())];
     if let Some(image) = &container {
         own.push(("container", image.to_string()));
-        etcd_layer_inputs.push(pause.ok_or_else(|| no_pause(lock))?);
+        etcd_layer_inputs.push(pause.copied().ok_or_else(|| no_pause(lock))?);
     }
     let etcd_layer = graph.add(
         Kind::EtcdLayer,
@@ -183,17 +238,21 @@ pub(crate) fn plan(
         etcd_layer_inputs,
         BASE_COST,
     );
+    let platforms: Vec<Platform> = platforms.into_iter().map(|(_, steps)| steps).collect();
     for node in wanted {
         let subject = node.name.as_str();
         let own = graph.add(
             Kind::NodeLayer,
             subject,
-            [("node", node_text(node)?)],
+            node_params(node, sources)?,
             vec![],
             0,
         );
-        if let Some(SystemSteps { base_layer, boot }) = system {
-            let inputs = vec![base_layer, boot, etcd_layer, own];
+        let below = platform_of
+            .get(&node.name)
+            .and_then(|&at| platforms.get(at));
+        if let Some(Platform { base_layer, boot }) = below {
+            let inputs = vec![*base_layer, *boot, etcd_layer, own];
             graph.add(Kind::Disk, subject, [], inputs, 0);
         }
         if formats.contains(&Format::Overlay) {
@@ -209,11 +268,14 @@ pub(crate) fn plan(
         overlays,
         features,
         keep,
+        keep_of_kernel,
+        modules,
         bin_dir: recipe.etcd.bin_dir.clone(),
         container,
         zstd_level: recipe.image.zstd_level,
         epoch,
-        system,
+        platforms,
+        platform_of,
         etcd_layer,
     })
 }
@@ -272,7 +334,29 @@ fn etcd_step(
     Ok(graph.add(Kind::Etcd, subject, params, inputs, u64::MAX))
 }
 
-/// The parts of the recipe that decide a node's layer, for `why`.
-fn node_text(node: &Node) -> Result<String> {
-    serde_json::to_string(node).or_fail(Failure::Other)
+/// The parts of the recipe that decide a node's layer, for `why`, and the digests of the files
+/// that it names: not of those that not everybody on the node may read, because a digest
+/// confirms a guess.
+fn node_params(node: &Node, sources: &Sources) -> Result<Vec<(&'static str, String)>> {
+    let text = serde_json::to_string(node).or_fail(Failure::Other)?;
+    let files = node.system.files.iter();
+    let files = files
+        .filter(|file| file.mode.is_public())
+        .map(|file| &file.content);
+    let units = node.system.units.iter();
+    let units = units.filter_map(|unit| unit.action.content());
+    let read: BTreeMap<String, String> = files
+        .chain(units)
+        .filter_map(|content| {
+            let path = content.source()?;
+            let digest = Digest::of(sources.get(path)?);
+            Some((path.to_string(), digest.to_string()))
+        })
+        .collect();
+    let mut params = vec![("node", text)];
+    if !read.is_empty() {
+        let text = serde_json::to_string(&read).or_fail(Failure::Other)?;
+        params.push(("sources", text));
+    }
+    Ok(params)
 }

@@ -20,10 +20,10 @@ use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::image::Layer;
 use crate::lock::Lock;
 use crate::means::Means;
-use crate::plan::Plan;
 use crate::plan::graph::{Kept, Kind, Step, StepId};
-use imgbuild_base::{Body, Events, Tree};
-use imgbuild_cluster::{Owner, SystemIds};
+use crate::plan::{Plan, Platform};
+use imgbuild_base::{Body, Events, NodeName, Tree};
+use imgbuild_cluster::Below;
 use imgbuild_debian::deb::UnpackedDeb;
 use imgbuild_etcd::EtcdBinaries;
 use imgbuild_fetch::Item;
@@ -39,36 +39,50 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-/// What all nodes of a build share.
+/// What nodes have below their own layers.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The layers, lowest first.
-    pub(crate) layers: Vec<Layer>,
-    /// What only disks need; nothing when none are built.
-    pub(crate) system: Option<System>,
+    /// The layer with etcd's programs.
+    pub(crate) etcd: Layer,
+    /// What disks hold, each once, in the order of the plan's platforms; nothing when no disk is
+    /// built.
+    grounds: Vec<Ground>,
 }
 
-/// What disks hold besides layers, and what their node layers are made with.
+/// What the nodes of one platform have below their own layers.
 #[derive(Debug)]
-pub(crate) struct System {
+pub(crate) struct Ground {
+    /// The layers, lowest first.
+    pub(crate) layers: Vec<Layer>,
     /// What the board starts from.
     pub(crate) boot: Tree,
-    /// Numeric owners that the node layers use.
-    pub(crate) ids: SystemIds,
+    /// The base layer's paths, with the content that tells of users and units.
+    pub(crate) outline: Tree,
+    /// The same as node layers are made with.
+    pub(crate) below: Below,
 }
 
 impl Shared {
-    /// Numeric owners for the node layers. Without disks there are no layers to use them.
-    pub(crate) fn ids(&self) -> SystemIds {
-        let none = SystemIds { etcd: Owner::ROOT };
-        self.system.as_ref().map_or(none, |system| system.ids)
+    /// What the disks have below the nodes' layers.
+    pub(crate) fn grounds(&self) -> &[Ground] {
+        &self.grounds
     }
 
-    /// The layer with etcd's programs.
-    pub(crate) fn etcd(&self) -> Result<&Layer> {
-        self.layers
-            .last()
-            .ok_or_else(|| CommandError::msg(Failure::Other, "a build without etcd"))
+    /// What a node has below its own layer, and its place among all.
+    pub(crate) fn of(&self, plan: &Plan, node: &NodeName) -> Result<(usize, &Ground)> {
+        let at = plan.platform_of.get(node).copied();
+        let ground = at.and_then(|at| Some((at, self.grounds.get(at)?)));
+        ground.ok_or_else(|| {
+            CommandError::msg(Failure::Other, format!("nothing was made for {node}"))
+        })
+    }
+
+    /// Every layer by its name, with its digest; lowest first.
+    pub(crate) fn layers(&self) -> Vec<(String, String)> {
+        let below = self.grounds.iter().flat_map(|ground| &ground.layers);
+        let all = below.chain([&self.etcd]);
+        let named = all.map(|layer| (layer.name.clone(), layer.body.digest().to_string()));
+        named.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -403,7 +417,6 @@ impl Run<'_> {
             Value::Objects(result) => Ok(result),
             _ => Err(CommandError::msg(Failure::Other, "a layer that is none")),
         };
-        let etcd = objects(self.plan.etcd_layer)?;
         let layer = |prefix: &str, result: &StepResult| {
             let object = self.output(result, steps::LAYER)?;
             let bytes = object.bytes().or_fail(Failure::Storage)?;
@@ -412,25 +425,31 @@ impl Run<'_> {
                 body: Body::known(bytes, object.digest()),
             })
         };
-        let arch = self.plan.arch;
-        let etcd = layer(&format!("10-etcd-{arch}"), &etcd)?;
-        let Some(system) = &self.plan.system else {
-            let layers = vec![etcd];
-            return Ok(Shared {
-                layers,
-                system: None,
-            });
+        let unpacked = |result: &StepResult, name: &str| {
+            let packed = self.output(result, name)?;
+            let packed = packed.bytes().or_fail(Failure::Storage)?;
+            pack::decode(&packed).or_fail(Failure::Storage)
         };
-        let base = objects(system.base_layer)?;
-        let boot = objects(system.boot)?;
-        let packed = self.output(&boot, steps::BOOT)?;
-        let packed = packed.bytes().or_fail(Failure::Storage)?;
+        let arch = self.plan.arch;
+        let etcd = layer(&format!("10-etcd-{arch}"), &objects(self.plan.etcd_layer)?)?;
+        let ground = |platform: &Platform| {
+            let base = objects(platform.base_layer)?;
+            let outline = unpacked(&base, steps::OUTLINE)?;
+            Ok(Ground {
+                layers: vec![layer(&format!("00-base-{arch}"), &base)?, etcd.clone()],
+                boot: unpacked(&objects(platform.boot)?, steps::BOOT)?,
+                below: Below::new(outline.clone()).or_fail(Failure::Storage)?,
+                outline,
+            })
+        };
         Ok(Shared {
-            layers: vec![layer(&format!("00-base-{arch}"), &base)?, etcd],
-            system: Some(System {
-                boot: pack::decode(&packed).or_fail(Failure::Storage)?,
-                ids: steps::ids(&base)?,
-            }),
+            etcd: etcd.clone(),
+            grounds: self
+                .plan
+                .platforms
+                .iter()
+                .map(ground)
+                .collect::<Result<_>>()?,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! A small tree of public files as one object of the store.
 //!
 //! The encoding: the length of the index as eight little-endian bytes, the index as JSON (for
-//! each entry its path, mode and, for a file, offset and length in what follows and the
-//! digest), then the bodies one after the other. Only directories and regular files occur.
+//! each entry its path, mode, owner unless that is root and, for a file, offset and length in
+//! what follows and the digest, or the target of a link), then the bodies one after the other.
 
 use bytes::Bytes;
 use imgbuild_base::{Body, Digest, Entry, Epoch, Kind, Meta, Tree, TreePath};
@@ -14,6 +14,10 @@ struct Row {
     mode: u16,
     mtime: Epoch,
     body: Option<Window>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<(u32, u32)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -26,8 +30,8 @@ struct Window {
 /// Why a tree cannot be encoded, or an object is no tree.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PackError {
-    /// Something other than a file or directory.
-    #[error("/{0} is {1}: only files and directories can be kept in this form")]
+    /// Something other than a file, a link or a directory.
+    #[error("/{0} is {1}: only files, links and directories can be kept in this form")]
     Kind(TreePath, &'static str),
     /// The index.
     #[error("the index of a packed tree is damaged: {0}")]
@@ -42,8 +46,9 @@ pub(crate) fn encode(tree: &Tree) -> Result<Vec<u8>, PackError> {
     let mut rows = Vec::new();
     let mut bodies = Vec::new();
     for (path, entry) in tree.iter() {
-        let body = match &entry.kind {
-            Kind::Directory => None,
+        let (body, link) = match &entry.kind {
+            Kind::Directory => (None, None),
+            Kind::Symlink(target) => (None, Some(target.clone())),
             Kind::File(body) => {
                 let window = Window {
                     offset: bodies.len(),
@@ -51,15 +56,23 @@ pub(crate) fn encode(tree: &Tree) -> Result<Vec<u8>, PackError> {
                     digest: body.digest(),
                 };
                 bodies.extend_from_slice(body.bytes());
-                Some(window)
+                (Some(window), None)
             }
             other => return Err(PackError::Kind(path.clone(), other.describe())),
         };
+        let Meta {
+            mode,
+            uid,
+            gid,
+            mtime,
+        } = entry.meta;
         rows.push(Row {
             path: path.clone(),
-            mode: entry.meta.mode,
-            mtime: entry.meta.mtime,
+            mode,
+            mtime,
             body,
+            link,
+            owner: Some((uid, gid)).filter(|owner| *owner != (0, 0)),
         });
     }
     let index = serde_json::to_vec(&rows)?;
@@ -83,13 +96,17 @@ pub(crate) fn decode(object: &Bytes) -> Result<Tree, PackError> {
     let bodies = object.slice(end..);
     let mut tree = Tree::new();
     for row in rows {
-        let kind = match row.body {
-            None => Kind::Directory,
-            Some(Window {
-                offset,
-                len,
-                digest,
-            }) => {
+        let kind = match (row.body, row.link) {
+            (None, None) => Kind::Directory,
+            (None, Some(target)) => Kind::Symlink(target),
+            (
+                Some(Window {
+                    offset,
+                    len,
+                    digest,
+                }),
+                _,
+            ) => {
                 let end = offset.checked_add(len).ok_or(PackError::Short)?;
                 if end > bodies.len() {
                     return Err(PackError::Short);
@@ -97,7 +114,8 @@ pub(crate) fn decode(object: &Bytes) -> Result<Tree, PackError> {
                 Kind::File(Body::known(bodies.slice(offset..end), digest))
             }
         };
-        let meta = Meta::root(row.mode, row.mtime);
+        let (uid, gid) = row.owner.unwrap_or_default();
+        let meta = Meta::root(row.mode, row.mtime).owned_by(uid, gid);
         tree.put(row.path, Entry { meta, kind });
     }
     Ok(tree)
@@ -113,6 +131,9 @@ mod tests {
         let path = TreePath::new("EFI/BOOT/BOOTX64.EFI").unwrap();
         let epoch = Epoch::from_u32(7);
         tree.put_file(path, Meta::root(0o644, epoch), "kernel");
+        let path = TreePath::new("etc/shadow").unwrap();
+        tree.put_file(path, Meta::root(0o640, epoch).owned_by(0, 42), "");
+        tree.put_link(TreePath::new("bin").unwrap(), "usr/bin", epoch);
         let object = Bytes::from(encode(&tree).unwrap());
         assert_eq!(decode(&object).unwrap(), tree);
         assert!(matches!(
@@ -122,9 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn links_are_refused() {
+    fn devices_are_refused() {
         let mut tree = Tree::new();
-        tree.put_link(TreePath::new("a").unwrap(), "b", Epoch::ZERO);
+        let kind = Kind::CharDevice { major: 1, minor: 3 };
+        let meta = Meta::root(0o666, Epoch::ZERO);
+        tree.put(TreePath::new("a").unwrap(), Entry { meta, kind });
         assert!(matches!(encode(&tree), Err(PackError::Kind(..))));
     }
 }

@@ -5,24 +5,23 @@ use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::plan::graph::{Kind, Step};
 use bytes::Bytes;
 use imgbuild_base::Tree;
-use imgbuild_cluster::{Owner, SystemIds};
 use imgbuild_debian::deb::{self, UnpackedDeb};
 use imgbuild_etcd::{EtcdBinaries, PROGRAMS, container};
 use imgbuild_formats::squashfs::{self, Level};
 use imgbuild_store::{Object, Output, StepResult};
-use imgbuild_system::{Base, Request, boot, check, compose};
+use imgbuild_system::{Base, Request, boot, check, compose, outline};
 use std::io::Write;
 use std::sync::Arc;
 
 /// The name of a layer among a step's outputs.
 pub(super) const LAYER: &str = "layer";
+/// The name of a packed base layer's outline among a step's outputs.
+pub(super) const OUTLINE: &str = "outline";
 /// The name of the packed boot files among a step's outputs.
 pub(super) const BOOT: &str = "boot";
 
 const PACKAGE: &str = "package";
 const ORIGIN: &str = "origin";
-const ETCD_UID: &str = "etcd-uid";
-const ETCD_GID: &str = "etcd-gid";
 
 /// A stored result, and the value that made it when others can use it without the store.
 type Made = (StepResult, Option<Value>);
@@ -81,7 +80,7 @@ impl Run<'_> {
             _ => return Err(misplaced(step)),
         };
         let bytes = file.bytes().or_fail(Failure::Storage)?;
-        let keep = &self.plan.keep;
+        let keep = self.plan.keep(&step.subject);
         let package = deb::unpack(&bytes, &|path| keep.path(path)).or_fail(Failure::Verify)?;
         let object = self.put_object(&[&package.encode_manifest(), package.pack()])?;
         let result = outputs([(PACKAGE, &object)]);
@@ -107,6 +106,7 @@ impl Run<'_> {
             overlays: &self.plan.overlays,
             features: &self.plan.features,
             packages: &packages,
+            modules: &self.plan.modules,
         })
         .or_fail(Failure::Other)?;
         Ok(Value::Base(Arc::new(base)))
@@ -125,19 +125,15 @@ impl Run<'_> {
             .or_fail(Failure::Other)
             .map_err(|error| error.context("checking the base system"))?;
         let layer = self.squash(&base.tree)?;
-        let mut result = outputs([(LAYER, &layer)]);
-        let ids = [
-            (ETCD_UID, base.ids.etcd_user),
-            (ETCD_GID, base.ids.etcd_group),
-        ];
-        for (name, id) in ids {
-            result.values.insert(name.to_owned(), id.to_string());
-        }
-        Ok((result, None))
+        let outline = pack::encode(&outline(&base.tree)).or_fail(Failure::Other)?;
+        let outline = self.put_object(&[&outline])?;
+        Ok((outputs([(LAYER, &layer), (OUTLINE, &outline)]), None))
     }
 
     fn boot(&self, step: &Step) -> Result<Made> {
         let base = self.base(step)?;
+        let args = step.params.get("args").map_or("", String::as_str);
+        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
         let files = boot::files(
             &base,
             &boot::Options {
@@ -145,7 +141,7 @@ impl Run<'_> {
                 arch: self.plan.arch,
                 epoch: self.plan.epoch,
                 overlays: &self.plan.overlays,
-                command_line: &[],
+                command_line: &args,
             },
         )
         .or_fail(Failure::Other)?;
@@ -240,27 +236,6 @@ fn outputs<const N: usize>(objects: [(&str, &Object); N]) -> StepResult {
         outputs,
         ..StepResult::default()
     }
-}
-
-/// The numeric owners a base layer was made with.
-pub(super) fn ids(base_layer: &StepResult) -> Result<SystemIds> {
-    let id = |name: &str| {
-        base_layer
-            .values
-            .get(name)
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| {
-                let text = format!("the stored base layer has no {name}");
-                CommandError::msg(Failure::Storage, text)
-                    .hint("`imgbuild store verify` removes what is damaged")
-            })
-    };
-    Ok(SystemIds {
-        etcd: Owner {
-            uid: id(ETCD_UID)?,
-            gid: id(ETCD_GID)?,
-        },
-    })
 }
 
 /// A step that was given to the wrong place; the graph does not make such.

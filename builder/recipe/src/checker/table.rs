@@ -1,6 +1,7 @@
 //! One table of the file, read against its section of the language.
 
 mod map;
+mod pairs;
 
 use super::{Checker, Reported, mistake};
 use crate::error::{nearest, one_of};
@@ -172,6 +173,7 @@ impl<'a> Table<'a> {
             Shape::Tables(section) => {
                 format!("add a section [[{}]]: {}", section.name, section.doc)
             }
+            Shape::Pairs(pairs) => format!("for example `{}`", pairs.example),
             Shape::Integer { .. }
             | Shape::Flag
             | Shape::List(_)
@@ -360,12 +362,19 @@ impl<'a> Table<'a> {
         self.given(name, Self::read_number)
     }
 
+    fn read_flag(&self, key: &'static Key, value: &Spanned<DeValue<'_>>) -> Result<bool, Reported> {
+        let flag = value.get_ref().as_bool();
+        flag.ok_or_else(|| self.wrong_type(key, "true or false", value))
+    }
+
     /// true or false.
     pub(crate) fn flag(&self, name: &str) -> Result<Found<bool>, Reported> {
-        self.wanted(name, |table, key, value| {
-            let flag = value.get_ref().as_bool();
-            flag.ok_or_else(|| table.wrong_type(key, "true or false", value))
-        })
+        self.wanted(name, Self::read_flag)
+    }
+
+    /// true or false, if written.
+    pub(crate) fn given_flag(&self, name: &str) -> Given<bool> {
+        self.given(name, Self::read_flag)
     }
 
     fn read_list<T>(
@@ -471,14 +480,6 @@ impl<'a> Table<'a> {
     pub(crate) fn written_keys(&self) -> impl Iterator<Item = (&'static str, Range<usize>)> {
         let keys = self.section.keys.iter();
         keys.filter_map(|key| Some((key.name, self.written(key)?.span())))
-    }
-
-    /// true or false, if written.
-    pub(crate) fn given_flag(&self, name: &str) -> Given<bool> {
-        self.given(name, |table, key, value| {
-            let flag = value.get_ref().as_bool();
-            flag.ok_or_else(|| table.wrong_type(key, "true or false", value))
-        })
     }
 
     /// The sections under `name`: at least one, unless they may be left out.

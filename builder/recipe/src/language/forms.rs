@@ -1,6 +1,6 @@
 //! The forms of strings.
 
-use super::Text;
+use super::{Pairs, Text};
 use crate::mend;
 
 pub(super) const HOST: Text = Text {
@@ -194,4 +194,69 @@ pub(super) const ENVIRONMENT: Text = Text {
     pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
     example: "WIFI_PASSPHRASE",
     mend: mend::environment,
+};
+pub(super) const HASH: Text = Text {
+    what: "password hash",
+    pattern: "^\\$(y|6)\\$[./0-9A-Za-z$=]+$",
+    example: "$6$rounds=5000$saltstring$...",
+    mend: mend::nothing,
+};
+pub(super) const FILE_PATH: Text = Text {
+    what: "absolute path",
+    pattern: "^/[A-Za-z0-9/._+@:,=~-]+$",
+    example: "/etc/motd",
+    mend: mend::path,
+};
+pub(super) const CONTENT: Text = Text {
+    what: "text",
+    pattern: "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$",
+    example: "Hello.\n",
+    mend: mend::nothing,
+};
+pub(super) const SOURCE: Text = Text {
+    what: "path beside the recipe",
+    pattern: "^[^/\\u0000-\\u001f\\u007f][^\\u0000-\\u001f\\u007f]*$",
+    example: "files/motd",
+    mend: mend::source,
+};
+pub(super) const MODE: Text = Text {
+    what: "file mode",
+    pattern: "^[0-7]{3,4}$",
+    example: "0644",
+    mend: mend::mode,
+};
+pub(super) const ACCOUNT: Text = Text {
+    what: "name of a user or group",
+    pattern: "^[A-Za-z_][A-Za-z0-9_.-]{0,31}$",
+    example: "root",
+    mend: mend::nothing,
+};
+pub(super) const UNIT: Text = Text {
+    what: "unit name",
+    pattern: "^[A-Za-z0-9:_.\\\\@-]+\\.[a-z]+$",
+    example: "backup.service",
+    mend: mend::unit,
+};
+pub(super) const DROP_IN: Text = Text {
+    what: "name",
+    pattern: "^[A-Za-z0-9_-]{1,64}$",
+    example: "limits",
+    mend: mend::drop_in,
+};
+pub(super) const KERNEL_ARG: Text = Text {
+    what: "kernel parameter",
+    pattern: "^[^\\s\"']+$",
+    example: "mitigations=auto",
+    mend: mend::nothing,
+};
+pub(super) const MODULE: Text = Text {
+    what: "kernel module",
+    pattern: "^[A-Za-z0-9_-]{1,56}$",
+    example: "wireguard",
+    mend: mend::module,
+};
+pub(super) const SYSCTL: Pairs = Pairs {
+    what: "kernel setting",
+    pattern: "^(abi|crypto|debug|dev|fs|kernel|net|sunrpc|user|vm)([./].+)?$",
+    example: "vm.swappiness = 10",
 };

@@ -3,20 +3,26 @@
 mod access;
 mod cluster;
 mod etcd;
+mod files;
 mod firewall;
 mod image;
+mod kernel;
 mod network;
 mod node;
 mod pki;
+mod units;
 
-pub use access::ACCESS;
+pub use access::{ACCESS, NODE_ACCESS};
 pub use cluster::CLUSTER;
 pub use etcd::{ETCD, NODE_ETCD};
+pub use files::{FILE, NODE_FILE};
 pub use firewall::{FIREWALL, NODE_FIREWALL};
 pub use image::IMAGE;
+pub use kernel::{KERNEL, NODE_KERNEL};
 pub use network::{EXTRA, NETWORK, NODE_EXTRA, NODE_NETWORK, NODE_WIFI, WIFI};
 pub use node::NODE;
 pub use pki::{NODE_PKI, PKI};
+pub use units::{NODE_UNIT, UNIT};
 
 use super::Absent::{Depends, Mistake};
 use super::{Section, Shape, key};
@@ -73,6 +79,27 @@ pub static RECIPE: Section = Section {
             "Ways into a node.",
         )
         .aka(&["ssh", "users", "login"]),
+        key(
+            "kernel",
+            Shape::Table(&KERNEL),
+            Depends("every default"),
+            "What the kernel is told.",
+        )
+        .aka(&["boot", "sysctl", "sysctls", "modules"]),
+        key(
+            "file",
+            Shape::Tables(&FILE),
+            Depends("none"),
+            "Files of every node.",
+        )
+        .aka(&["files"]),
+        key(
+            "unit",
+            Shape::Tables(&UNIT),
+            Depends("none"),
+            "Units of every node.",
+        )
+        .aka(&["units", "service", "services"]),
         key(
             "node",
             Shape::Tables(&NODE),

@@ -3,6 +3,7 @@
 use super::firewall;
 use super::network::{self, Around, ClusterNetwork, SeenAddresses, unusable};
 use super::pki;
+use super::system::ClusterSystem;
 use super::tuning::{self, ClusterTuning, Defaults};
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::forms::Ip;
@@ -22,6 +23,7 @@ pub(super) struct Shared<'a> {
     pub(super) defaults: &'a Defaults,
     pub(super) pki: Result<&'a Pki, Reported>,
     pub(super) sans: &'a [Found<San>],
+    pub(super) system: &'a ClusterSystem,
 }
 
 /// A node's identity, kept for the comparison with later nodes.
@@ -85,6 +87,7 @@ fn read_node(
     let leaf = table
         .table("pki")
         .and_then(|own| pki::read_node(&own, shared.pki));
+    let system = shared.system.node(table);
     let gateway = network
         .as_ref()
         .ok()
@@ -104,6 +107,7 @@ fn read_node(
         let (tuning, advertised) = tuning?;
         let (name, address) = identity?;
         let network = network?.network;
+        let (system, access) = system?;
         let full_name = full_name(table, name, network.domain.as_ref())?;
         let written = shared.sans.iter().chain(&own_sans).map(|san| &san.value);
         // Who is told to use a name checks the certificate for it.
@@ -124,6 +128,8 @@ fn read_node(
             advertised,
             leaf: leaf?,
             extra_sans,
+            access,
+            system,
         })
     };
     (node(), mac)

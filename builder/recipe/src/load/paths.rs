@@ -4,6 +4,7 @@ use super::refuse;
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::forms::AbsolutePath;
 use imgbuild_base::TreePath;
+use std::ops::Range;
 
 /// A path that the builder itself chose.
 pub(super) fn fixed(table: &Table<'_>, path: &str) -> Result<TreePath, Reported> {
@@ -16,8 +17,17 @@ pub(super) fn persistent_path(
     key: &str,
     found: &Found<AbsolutePath>,
 ) -> Result<TreePath, Reported> {
+    not_hidden(table, key, found.value.tree_path(), &found.span)
+}
+
+/// The same for any path that is underlined at `span`.
+pub(super) fn not_hidden(
+    table: &Table<'_>,
+    key: &str,
+    path: &TreePath,
+    span: &Range<usize>,
+) -> Result<TreePath, Reported> {
     const HIDDEN: [&str; 7] = ["var", "run", "tmp", "proc", "sys", "dev", "boot"];
-    let path = found.value.tree_path();
     match HIDDEN.iter().find(|dir| path.is_within(dir)) {
         None => Ok(path.clone()),
         Some(dir) => {
@@ -26,7 +36,7 @@ pub(super) fn persistent_path(
                 table.path(key)
             );
             Err(table.checker().report(
-                mistake(found.span.clone(), message)
+                mistake(span.clone(), message)
                     .label(format!("below /{dir}"))
                     .help("choose a directory below /etc, /usr or /opt"),
             ))

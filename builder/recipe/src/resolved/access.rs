@@ -1,10 +1,10 @@
 //! Ways into a node.
 
-use crate::values::SshKey;
+use crate::values::{PasswordHash, SshKey};
 use serde::Serialize;
 
 /// Ways into a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Access {
     /// The ssh server, if there is one.
     pub ssh: Option<Ssh>,
@@ -20,25 +20,29 @@ pub struct Ssh {
 }
 
 /// What the console (serial and screen) offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Console {
     /// The kernel's and the system's messages; nobody can log in there.
+    #[default]
     Log,
     /// A root shell without a password, for machines on a desk and for tests.
     Shell,
+    /// A login prompt that takes root's password.
+    Login {
+        /// The password's hash.
+        root_password: PasswordHash,
+    },
 }
 
 impl Console {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::Log, Self::Shell];
-
     /// The name as recipes write it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Log => "log",
             Self::Shell => "shell",
+            Self::Login { .. } => "login",
         }
     }
 }

@@ -67,6 +67,72 @@ impl FromStr for SshKey {
     }
 }
 
+/// A hashed password as crypt(5) writes it, of the two methods that Debian 13's passwd and
+/// openssl make: yescrypt (`$y$`) and SHA-512 (`$6$`). It is shown and serialised nowhere: who
+/// reads it can try passwords against it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// The hash, for shadow(5).
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(hidden)")
+    }
+}
+
+impl serde::Serialize for PasswordHash {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str("hidden")
+    }
+}
+
+impl FromStr for PasswordHash {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        // The alphabet of crypt(5)'s salts and hashes.
+        let plain = |part: &str| {
+            let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
+            !part.is_empty() && part.bytes().all(letters)
+        };
+        let parts: Vec<&str> = text.split('$').collect();
+        let right = match parts[..] {
+            ["", "6", salt, hash] => {
+                plain(salt) && salt.len() <= 16 && hash.len() == 86 && plain(hash)
+            }
+            ["", "6", rounds, salt, hash] => {
+                let rounds = rounds.strip_prefix("rounds=").and_then(|n| n.parse().ok());
+                rounds.is_some_and(|n: u32| (1000..=999_999_999).contains(&n))
+                    && plain(salt)
+                    && salt.len() <= 16
+                    && hash.len() == 86
+                    && plain(hash)
+            }
+            ["", "y", cost, salt, hash] => {
+                plain(cost) && plain(salt) && salt.len() <= 86 && hash.len() == 43 && plain(hash)
+            }
+            _ => false,
+        };
+        if right {
+            Ok(Self(text.to_owned()))
+        } else {
+            // What was written may be the password itself: it is not repeated.
+            Err(wrong(
+                "...",
+                "a password's hash: expected what `mkpasswd` or `openssl passwd -6` prints, \
+                 which begins with $y$ or $6$",
+            ))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +151,30 @@ mod tests {
             &format!("{key}\nssh-ed25519 x"),
             &format!("command=\"x\" {key}"),
         ]));
+    }
+
+    #[test]
+    fn password_hashes_are_no_passwords() {
+        let sha512 = format!("$6$saltsalt${}", "a".repeat(86));
+        let rounds = format!("$6$rounds=5000$saltsalt${}", "a".repeat(86));
+        let yescrypt = format!("$y$j9T$F5Jx5fExrKuPp53xLKQ..1${}", "b".repeat(43));
+        for hash in [&sha512, &rounds, &yescrypt] {
+            let parsed: PasswordHash = hash.parse().unwrap();
+            assert_eq!(parsed.expose(), hash);
+            assert!(!format!("{parsed:?}").contains(hash.as_str()));
+        }
+        assert!(bad::<PasswordHash>(&[
+            "",
+            "hunter2",
+            "*",
+            "!",
+            &sha512[1..],
+            &sha512[..40],
+            &format!("{sha512}:0:0"),
+            "$1$salt$abcdefghijklmnopqrstuv",
+            &format!("$6$rounds=1$saltsalt${}", "a".repeat(86)),
+        ]));
+        let error = "hunter2".parse::<PasswordHash>().unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }

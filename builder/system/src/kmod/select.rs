@@ -3,6 +3,7 @@ use super::{Module, ModuleError, canonical};
 use crate::packages::Feature;
 use crate::{Board, OverlayError, Overlays};
 use imgbuild_base::{Kind, Tree, TreePath};
+use imgbuild_recipe::values::ModuleName;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,21 @@ pub struct Wanted {
     pub early: bool,
     /// Whether a kernel may lack it.
     pub optional: bool,
+    /// Whether a recipe names it rather than the board's list.
+    pub by_recipe: bool,
+}
+
+impl Wanted {
+    /// One that a recipe names.
+    #[must_use]
+    pub fn of_recipe(name: &ModuleName) -> Self {
+        Self {
+            name: canonical(name.as_str()),
+            early: false,
+            optional: false,
+            by_recipe: true,
+        }
+    }
 }
 
 /// The modules that a board and what a recipe wishes for ask for: `overlays/vm/modules.txt` or
@@ -62,6 +78,7 @@ pub fn wanted(
                 name: canonical(name),
                 early: when == "early",
                 optional,
+                by_recipe: false,
             });
         }
     }
@@ -74,6 +91,17 @@ pub enum SelectError {
     /// A module cannot be read.
     #[error(transparent)]
     Module(#[from] ModuleError),
+    /// Modules of the recipe that are neither files nor built in.
+    #[error(
+        "kernel {version} of Debian has no module {}: `kernel.modules` of the recipe can only name \
+         what the kernel's package has", names.join(", ")
+    )]
+    Unknown {
+        /// The kernel.
+        version: String,
+        /// Canonical names.
+        names: Vec<String>,
+    },
     /// Wanted modules that are neither files nor built in.
     #[error(
         "kernel {version} has no module {}: mark it `?` in modules.txt, or see whether \
@@ -120,14 +148,26 @@ pub fn select(tree: &Tree, version: &str, wanted: &[Wanted]) -> Result<Modules, 
 
     // Wave by wave, so that the modules of a wave are decompressed side by side.
     let mut read: BTreeMap<String, Module> = BTreeMap::new();
-    let mut missing = BTreeSet::new();
+    let (mut missing, mut unknown) = (BTreeSet::new(), BTreeSet::new());
     let mut wave: BTreeMap<String, &str> = BTreeMap::new();
-    for Wanted { name, optional, .. } in wanted {
+    for want in wanted {
+        let name = &want.name;
         if files.contains_key(name) {
             wave.insert(name.clone(), "modules.txt");
-        } else if !optional && !built_in.contains(name) {
-            missing.insert(name.clone());
+        } else if !want.optional && !built_in.contains(name) {
+            let lacking = if want.by_recipe {
+                &mut unknown
+            } else {
+                &mut missing
+            };
+            lacking.insert(name.clone());
         }
+    }
+    if !unknown.is_empty() {
+        return Err(SelectError::Unknown {
+            version: version.to_owned(),
+            names: unknown.into_iter().collect(),
+        });
     }
     while !wave.is_empty() {
         let modules: Vec<Module> = wave

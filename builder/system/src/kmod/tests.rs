@@ -26,6 +26,7 @@ fn indexed() -> (Tree, Vec<(&'static str, Vec<u8>)>) {
             name,
             early: false,
             optional: false,
+            by_recipe: false,
         });
         put(format!("{dir}/kernel/{file}"), bytes);
     }
@@ -139,6 +140,7 @@ fn all_missing_modules_are_named_at_once() {
         name: name.to_owned(),
         early: true,
         optional,
+        by_recipe: false,
     };
     let wanted = [
         want("gone", false),
@@ -165,6 +167,7 @@ fn what_comes_early_comes_after_what_it_needs() {
             name: name.to_owned(),
             early,
             optional: false,
+            by_recipe: false,
         })
         .collect();
     let modules = select(&tree, VERSION, &wanted).unwrap();

@@ -1,12 +1,16 @@
 //! `[[node]]`.
 
 use super::super::Absent::{Default, Depends, Mistake};
-use super::super::forms::{HOST, IP, SAN};
+use super::super::forms::{HOST, IP, PACKAGE, SAN};
 use super::super::{Section, Shape, key};
+use super::access::NODE_ACCESS;
 use super::etcd::NODE_ETCD;
+use super::files::NODE_FILE;
 use super::firewall::NODE_FIREWALL;
+use super::kernel::NODE_KERNEL;
 use super::network::NODE_NETWORK;
 use super::pki::NODE_PKI;
+use super::units::NODE_UNIT;
 
 /// `[[node]]`
 pub static NODE: Section = Section {
@@ -58,5 +62,38 @@ pub static NODE: Section = Section {
             Depends("as `[pki]`"),
             "This node's certificates, where they differ.",
         ),
+        key(
+            "packages",
+            Shape::List(&Shape::Text(&PACKAGE)),
+            Default("[]"),
+            "Further Debian packages for this node, beside those of `image.packages`: such a node \
+             has a base layer of its own.",
+        ),
+        key(
+            "access",
+            Shape::Table(&NODE_ACCESS),
+            Depends("as `[access]`"),
+            "Ways into this node, where they differ.",
+        ),
+        key(
+            "kernel",
+            Shape::Table(&NODE_KERNEL),
+            Depends("as `[kernel]`"),
+            "What this node's kernel is told, where it differs.",
+        ),
+        key(
+            "file",
+            Shape::Tables(&NODE_FILE),
+            Depends("those of `[[file]]`"),
+            "Further files of this node.",
+        )
+        .aka(&["files"]),
+        key(
+            "unit",
+            Shape::Tables(&NODE_UNIT),
+            Depends("those of `[[unit]]`"),
+            "Further units of this node.",
+        )
+        .aka(&["units", "service", "services"]),
     ],
 };
