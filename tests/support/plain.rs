@@ -105,7 +105,7 @@ impl Plain {
             .args(["-smp", "1", "-m", "384", "-nodefaults", "-no-reboot"])
             .args(["-display", "none", "-kernel", "vmlinuz", "-append"])
             // The kernel has NVMe and ext4 built in: no initramfs is needed.
-            .arg("root=/dev/nvme0n1 rw console=ttyS0 net.ifnames=0 quiet panic=-1")
+            .arg("root=/dev/nvme0n1 rw console=ttyS0 net.ifnames=0 no_timer_check quiet panic=-1")
             .args(["-drive", "file=disk,format=raw,if=none,id=disk"])
             .args(["-device", "nvme,drive=disk,serial=plain", "-netdev"])
             .arg(format!(

@@ -109,6 +109,8 @@ fn vm(base: &Base, options: &Options<'_>, initramfs: &[u8]) -> Result<Tree, Boot
         what: "systemd's EFI stub",
         package: "systemd-boot-efi",
     })?;
+    // `no_timer_check` is among its words because a busy host delivers a translated guest's
+    // timer late, which the kernel takes for a broken board and logs as an error.
     let command_line = command_line(options, "vm/cmdline.txt")?.replace("{console}", console);
     let section = |name, bytes| Section { name, bytes };
     let release = base
