@@ -97,7 +97,8 @@ fn echo(subnet: &str, address: &str, router: Option<&str>, from: Option<&str>) -
             let count = socket.recv_slice(&mut bytes).unwrap();
             socket.send_slice(&bytes[..count]).unwrap();
         }
-        if peer.is_some() && !socket.may_recv() {
+        // Not yet received and no longer received look alike but for the state.
+        if socket.state() == tcp::State::CloseWait && !socket.can_recv() {
             socket.close();
         }
         client.is_finished()
