@@ -197,8 +197,14 @@ fn every_command_has_a_manual_page() {
             .iter()
             .map(|name| format!("imgbuild-{name}.1")),
     );
-    let store = commands(&["store"]);
-    expected.extend(store.iter().map(|name| format!("imgbuild-store-{name}.1")));
+    for group in ["pki", "store"] {
+        let inner = commands(&[group]);
+        expected.extend(
+            inner
+                .iter()
+                .map(|name| format!("imgbuild-{group}-{name}.1")),
+        );
+    }
     let written: BTreeSet<String> = pages.keys().cloned().collect();
     assert_eq!(written, expected);
     for (file, page) in &pages {

@@ -157,7 +157,7 @@ fn refused(dir: &Path, recipe: &Path, says: &[&str]) {
     let out = dir.join("refused");
     let mut command = imgbuild();
     command.arg("build").arg(recipe).arg("--out").arg(&out);
-    assert_says(&must_fail(&mut command, 2), says);
+    assert_says(&must_fail(&mut command, 3), says);
     assert!(!out.join("alone.img").exists());
 }
 

@@ -104,6 +104,14 @@ pub enum ComposeError {
     Index(#[from] IndexError),
 }
 
+impl ComposeError {
+    /// Whether the recipe asks for what there is not.
+    #[must_use]
+    pub const fn is_the_recipes(&self) -> bool {
+        matches!(self, Self::Modules(SelectError::Unknown { .. }))
+    }
+}
+
 /// Composes packages and our own files into a base layer and what boots it.
 ///
 /// # Errors

@@ -107,9 +107,12 @@ impl Run<'_> {
             features: &self.plan.features,
             packages: &packages,
             modules: &self.plan.modules,
-        })
-        .or_fail(Failure::Other)?;
-        Ok(Value::Base(Arc::new(base)))
+        });
+        let whose = match &base {
+            Err(error) if error.is_the_recipes() => Failure::Recipe,
+            _ => Failure::Other,
+        };
+        Ok(Value::Base(Arc::new(base.or_fail(whose)?)))
     }
 
     fn base(&self, step: &Step) -> Result<Arc<Base>> {
