@@ -56,7 +56,7 @@ fn small_primes() -> Vec<(u64, Vec<u64>)> {
         (3..)
             .step_by(2)
             .take_while(|d| d * d <= *n)
-            .all(|d| n % d != 0)
+            .all(|d| !n.is_multiple_of(d))
     };
     let mut groups: Vec<(u64, Vec<u64>)> = Vec::new();
     for prime in (3..SMALL).step_by(2).filter(is_prime).map(u64::from) {
@@ -83,7 +83,7 @@ fn residue(bytes: &[u8], by: u64) -> u64 {
 fn is_prime(bytes: &[u8], small: &[(u64, Vec<u64>)]) -> bool {
     let divided = small.iter().any(|(product, primes)| {
         let rest = residue(bytes, *product);
-        primes.iter().any(|prime| rest % prime == 0)
+        primes.iter().any(|prime| rest.is_multiple_of(*prime))
     });
     if divided {
         return false;

@@ -3,6 +3,8 @@
 mod map;
 mod pairs;
 
+pub(crate) use map::Pairs;
+
 use super::{Checker, Reported, mistake};
 use crate::error::{nearest, one_of};
 use crate::language::{Absent, Key, RECIPE, Section, Shape};

@@ -90,16 +90,22 @@ fn read_authority(table: &Table<'_>, leaves: Option<KeyKind>) -> Result<PkiAutho
         kind.map(|kind| ("authority_key", kind.span)),
         given_days.map(|days| ("ca_days", days.span)),
     ];
+    let mut wrong = None;
     for (name, span) in not_with_own.into_iter().flatten() {
-        return Err(table.checker().report(
-            mistake(
-                span,
-                format!("`pki.{name}` cannot be chosen for a CA of your own"),
-            )
-            .label("the CA exists already")
-            .also(cert.span.clone(), "the CA")
-            .help("leave it out"),
-        ));
+        wrong = Some(
+            table.checker().report(
+                mistake(
+                    span,
+                    format!("`pki.{name}` cannot be chosen for a CA of your own"),
+                )
+                .label("the CA exists already")
+                .also(cert.span.clone(), "the CA")
+                .help("leave it out"),
+            ),
+        );
+    }
+    if let Some(reported) = wrong {
+        return Err(reported);
     }
     Ok(PkiAuthority::Own {
         cert: cert.value,

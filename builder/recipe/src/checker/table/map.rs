@@ -9,13 +9,15 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeValue;
 
+/// Names with what stands behind them.
+pub(crate) type Entries<'a> = Vec<(Spanned<String>, &'a Spanned<DeValue<'a>>)>;
+/// Names and values that were read.
+pub(crate) type Pairs<N, V> = Vec<(Found<N>, Found<V>)>;
+
 impl<'a> Table<'a> {
     /// What stands in the section of free names under `name`, in its order; nothing when it
     /// was left out.
-    pub(crate) fn entries(
-        &self,
-        name: &str,
-    ) -> Result<Vec<(Spanned<String>, &'a Spanned<DeValue<'a>>)>, Reported> {
+    pub(crate) fn entries(&self, name: &str) -> Result<Entries<'a>, Reported> {
         let key = self.key(name);
         let Some(value) = self.written(key) else {
             return Ok(Vec::new());
@@ -35,7 +37,7 @@ impl<'a> Table<'a> {
     }
 
     /// The names and values of a section of free names, in its order.
-    pub(crate) fn map<N, V>(&self, name: &str) -> Result<Vec<(Found<N>, Found<V>)>, Reported>
+    pub(crate) fn map<N, V>(&self, name: &str) -> Result<Pairs<N, V>, Reported>
     where
         N: FromStr,
         N::Err: Display,
