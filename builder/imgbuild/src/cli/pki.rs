@@ -11,7 +11,7 @@ use crate::terminal::{Terminal, table};
 use imgbuild_base::Epoch;
 use imgbuild_cluster::{ClientRequest, Composer, Sources};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A certificate for the table.
@@ -123,7 +123,7 @@ fn client(
     terminal: &Terminal,
     composer: &Composer<'_>,
     wanted: &ClientRequest<'_>,
-    out: &PathBuf,
+    out: &Path,
 ) -> Result<()> {
     let issued = composer.client(wanted).or_fail(Failure::Other)?;
     let until = issued.certificate.validity().not_after();
