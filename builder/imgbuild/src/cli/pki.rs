@@ -11,7 +11,7 @@ use crate::terminal::{Terminal, table};
 use imgbuild_base::Epoch;
 use imgbuild_cluster::{ClientRequest, Composer, Sources};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A certificate for the table.
