@@ -178,7 +178,7 @@ fn what_does_not_fit_the_base_is_refused_when_building() {
             &["there is no user nobody-here", "root"],
         ),
         (
-            "source = \"files/motd\"",
+            "source = \"files/hello\"",
             "source = \"files/gone\"",
             &["reading files/gone, which the recipe names"],
         ),
