@@ -5,7 +5,7 @@
 
 mod table;
 
-pub(crate) use table::{Found, Pairs, Table};
+pub(crate) use table::{Found, Pair, Table};
 
 use crate::error::Mistake;
 use std::borrow::Cow;

@@ -108,13 +108,9 @@ impl Connection {
         while socket.can_recv() && !self.broken {
             let mut stuck = false;
             // An error of the socket shows in its state.
-            let _ = socket.recv(|bytes| match self.here.write(bytes) {
-                Ok(count) => (count, ()),
-                Err(error) => {
-                    stuck = true;
-                    self.broken |= error.kind() != ErrorKind::WouldBlock;
-                    (0, ())
-                }
+            let _ = socket.recv(|bytes| {
+                let tried = self.here.write(bytes);
+                (moved(tried, &mut stuck, &mut self.broken), ())
             });
             if stuck {
                 break;
@@ -122,17 +118,10 @@ impl Connection {
         }
         while socket.can_send() && !self.said_all && !self.broken {
             let mut stuck = false;
-            let _ = socket.send(|room| match self.here.read(room) {
-                Ok(0) => {
-                    self.said_all = true;
-                    (0, ())
-                }
-                Ok(count) => (count, ()),
-                Err(error) => {
-                    stuck = true;
-                    self.broken |= error.kind() != ErrorKind::WouldBlock;
-                    (0, ())
-                }
+            let _ = socket.send(|room| {
+                let tried = self.here.read(room);
+                self.said_all = matches!(tried, Ok(0));
+                (moved(tried, &mut stuck, &mut self.broken), ())
             });
             if stuck {
                 break;
@@ -151,4 +140,14 @@ impl Connection {
             socket.abort();
         }
     }
+}
+
+/// How many bytes a try that does not wait has moved. Where it would have waited it is `stuck`,
+/// and at any other error the connection is `broken`.
+fn moved(tried: io::Result<usize>, stuck: &mut bool, broken: &mut bool) -> usize {
+    tried.unwrap_or_else(|error| {
+        *stuck = true;
+        *broken |= error.kind() != ErrorKind::WouldBlock;
+        0
+    })
 }

@@ -3,7 +3,7 @@
 mod map;
 mod pairs;
 
-pub(crate) use map::Pairs;
+pub(crate) use pairs::Pair;
 
 use super::{Checker, Reported, mistake};
 use crate::error::{nearest, one_of};

@@ -1,6 +1,6 @@
 //! `[kernel]` and `[node.kernel]`.
 
-use crate::checker::{Found, Pairs, Reported, Table, mistake};
+use crate::checker::{Found, Pair, Reported, Table, mistake};
 use crate::error::nearest;
 use crate::resolved::Kernel;
 use crate::values::{KernelArg, ModuleName, SysctlName, SysctlValue};
@@ -171,8 +171,8 @@ fn check_args(
 
 fn check_sysctl(
     table: &Table<'_>,
-    found: Pairs<SysctlName, SysctlValue>,
-) -> Result<Pairs<SysctlName, SysctlValue>, Reported> {
+    found: Vec<Pair<SysctlName, SysctlValue>>,
+) -> Result<Vec<Pair<SysctlName, SysctlValue>>, Reported> {
     let mut wrong = None;
     for (at, (name, _)) in found.iter().enumerate() {
         let path = format!("{}.{}", table.path("sysctl"), name.value);

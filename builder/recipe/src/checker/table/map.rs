@@ -1,6 +1,6 @@
 //! Sections whose keys are names of the user's own.
 
-use super::{Found, Table};
+use super::{Found, Pair, Table};
 use crate::checker::{Reported, mistake};
 use crate::language::{Shape, Text};
 use std::fmt::Display;
@@ -11,8 +11,6 @@ use toml::de::DeValue;
 
 /// Names with what stands behind them.
 pub(crate) type Entries<'a> = Vec<(Spanned<String>, &'a Spanned<DeValue<'a>>)>;
-/// Names and values that were read.
-pub(crate) type Pairs<N, V> = Vec<(Found<N>, Found<V>)>;
 
 impl<'a> Table<'a> {
     /// What stands in the section of free names under `name`, in its order; nothing when it
@@ -37,7 +35,7 @@ impl<'a> Table<'a> {
     }
 
     /// The names and values of a section of free names, in its order.
-    pub(crate) fn map<N, V>(&self, name: &str) -> Result<Pairs<N, V>, Reported>
+    pub(crate) fn map<N, V>(&self, name: &str) -> Result<Vec<Pair<N, V>>, Reported>
     where
         N: FromStr,
         N::Err: Display,

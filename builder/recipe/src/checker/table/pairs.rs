@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A name and what it is set to.
-type Pair<K, V> = (Found<K>, Found<V>);
+pub(crate) type Pair<K, V> = (Found<K>, Found<V>);
 
 impl Table<'_> {
     /// The names under `key` and what they are set to, strings or whole numbers, in the order
