@@ -24,7 +24,7 @@ use support::{build, extract_layer, imgbuild, must, must_fail, run, scratch, too
 const DAY: u32 = 86_400;
 
 /// Writes out what is in a layer.
-fn unpack(layer: &Path, to: &Path) {
+fn unsquash(layer: &Path, to: &Path) {
     let (layer, to) = (layer.to_str().unwrap(), to.to_str().unwrap());
     tool("unsquashfs", &["-q", "-n", "-d", to, layer]);
 }
@@ -37,7 +37,7 @@ fn binaries() -> &'static Path {
         let out = build("vm-1node", &dir.join("out"));
         let layer = extract_layer(&out, "10-etcd", &dir);
         let to = dir.join("etcd");
-        unpack(&layer, &to);
+        unsquash(&layer, &to);
         to.join("usr/local/bin")
     })
 }
@@ -468,7 +468,7 @@ fn an_own_authority() {
     let piece = key.lines().nth(2).unwrap();
     let layer = extract_layer(&out, "20-", dir.path());
     let to = dir.path().join("node");
-    unpack(&layer, &to);
+    unsquash(&layer, &to);
     for place in [&to, &out] {
         let found = run(Command::new("grep").args(["-rlaF", piece]).arg(place));
         assert_eq!(found.status.code(), Some(1), "{found:?}");

@@ -86,11 +86,16 @@ pub(crate) struct Common<'a> {
     pub(crate) shared: &'a [Layer],
 }
 
-/// The disk of the node whose layer is `own`.
-pub(crate) fn disk(common: &Common<'_>, own: &Layer) -> Result<Disk> {
+/// The disk of the node whose layer is `own`; without one, a disk that has the room for it.
+pub(crate) fn disk(common: &Common<'_>, own: Option<&Layer>) -> Result<Disk> {
     let board = common.image.board;
     let (files, last) = files(common, own)?;
-    let volume_size = fat::min_size(&files, common.image.boot_reserve).or_fail(Failure::Other)?;
+    let room = match own {
+        Some(_) => 0,
+        None => OWN_LAYER as u64,
+    };
+    let room = ByteSize::bytes(common.image.boot_reserve.get() + room);
+    let volume_size = fat::min_size(&files, room).or_fail(Failure::Other)?;
     let start = boot_start(board);
     let identity = identity(common.cluster);
     let volume = fat::layout(
@@ -128,11 +133,11 @@ pub(crate) fn disk(common: &Common<'_>, own: &Layer) -> Result<Disk> {
 
 /// The boot partition's files, and what of them is the node's own: the directory of the layers
 /// and the node's layer.
-fn files(common: &Common<'_>, own: &Layer) -> Result<(Tree, Vec<TreePath>)> {
+fn files(common: &Common<'_>, own: Option<&Layer>) -> Result<(Tree, Vec<TreePath>)> {
     let mut files = common.boot.clone();
     let directory = TreePath::new(LAYERS).or_fail(Failure::Other)?;
     let mut last = vec![directory.clone()];
-    for layer in common.shared.iter().chain([own]) {
+    for layer in common.shared.iter().chain(own) {
         let path = directory.join(&layer.name).or_fail(Failure::Other)?;
         let entry = Entry {
             meta: Meta::root(0o644, common.epoch),
@@ -140,7 +145,9 @@ fn files(common: &Common<'_>, own: &Layer) -> Result<(Tree, Vec<TreePath>)> {
         };
         files.put(path, entry);
     }
-    last.push(directory.join(&own.name).or_fail(Failure::Other)?);
+    if let Some(own) = own {
+        last.push(directory.join(&own.name).or_fail(Failure::Other)?);
+    }
     Ok((files, last))
 }
 

@@ -8,11 +8,13 @@
 //! verbs; [`means`] are what it works with. Only [`terminal`] prints.
 
 mod archive;
+mod assembly;
 mod authority;
 mod cli;
 mod compare;
 mod error;
 mod image;
+mod images;
 mod interrupt;
 mod lock;
 mod means;

@@ -1,9 +1,10 @@
 //! From a recipe to its images: the list of verbs.
 
+use crate::assembly::Assembly;
 use crate::authority;
 use crate::cli::args::{AuthorityArgs, BuildArgs, GlobalArgs};
 use crate::error::{CommandError, Failure, OrFail, Result};
-use crate::image::{self, Disk, Layer};
+use crate::images;
 use crate::lock::Lock;
 use crate::means::Means;
 use crate::output::OutDir;
@@ -11,25 +12,18 @@ use crate::overlay;
 use crate::passphrase;
 use crate::plan::{self, Plan};
 use crate::project::{self, Project};
-use crate::realise::{self, Shared};
+use crate::realise;
 use crate::summary;
-use imgbuild_base::event::{Task, Unit};
-use imgbuild_base::{Digest, Epoch, Events, Hasher, NodeName, Tree};
+use imgbuild_base::event::Unit;
+use imgbuild_base::{Digest, Epoch, Events, NodeName};
 use imgbuild_cluster::{Composer, Facts, Passphrases, Sources};
-use imgbuild_formats::disk::{self, Head};
-use imgbuild_formats::squashfs;
-use imgbuild_pki::{ClusterSecret, KeyLabel};
+use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{Format, Node};
-use imgbuild_system::check;
-use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::io::Cursor;
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is to be built, and with what.
@@ -95,6 +89,17 @@ impl Request {
     pub(crate) fn nodes(&self) -> Vec<&Node> {
         let nodes = &self.project.recipe.nodes;
         self.wanted.iter().map(|&at| &nodes[at]).collect()
+    }
+
+    /// Who makes the nodes' layers and signs their certificates.
+    pub(crate) fn composer<'a>(&'a self, secret: &'a ClusterSecret) -> Result<Composer<'a>> {
+        authority::composer(
+            &self.project,
+            &self.authority,
+            secret,
+            self.epoch()?,
+            &self.sources,
+        )
     }
 
     /// What has to be made.
@@ -200,34 +205,22 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
     };
     let mut out = OutDir::open(&request.out)?;
     let (secret, new_secret) = project::secret(&request.secret)?;
-    let (shared, steps) = realise::shared(&plan, &request.lock, &request.means, &request.events)?;
-    let recipe = &request.project.recipe;
-    let composer = authority::composer(
-        &request.project,
-        &request.authority,
-        &secret,
-        plan.epoch,
-        &request.sources,
-    )?
-    .with_passphrases(passphrases);
+    let assembly = Assembly::realise(request, plan)?;
+    let composer = request.composer(&secret)?.with_passphrases(passphrases);
     let mut images = Vec::new();
     if request.formats.contains(&Format::Img) {
-        let layers = node_layers(request, &composer, &plan, &shared)?;
-        images = write_images(request, &plan, &shared, &layers, &secret, &mut out)?;
+        let layers = assembly.node_layers(&composer)?;
+        images = images::write(&assembly, &layers, &secret, &mut out)?;
     }
     if request.formats.contains(&Format::Overlay) {
-        images.extend(overlay::write(
-            request,
-            &composer,
-            &shared.etcd,
-            &secret,
-            &mut out,
-        )?);
+        let etcd = &assembly.shared().etcd;
+        images.extend(overlay::write(request, &composer, etcd, &secret, &mut out)?);
     }
+    let recipe = &request.project.recipe;
     out.retain(&files(recipe)).or_fail(Failure::Storage)?;
     let admin = composer.admin().or_fail(Failure::Other)?;
     let admin = out.put_tree("admin", &admin).or_fail(Failure::Storage)?;
-    summary::write(request, &plan, &shared, &mut out).or_fail(Failure::Storage)?;
+    summary::write(&assembly, &mut out).or_fail(Failure::Storage)?;
     let path = out.path().to_owned();
     out.finish()?;
     Ok(Built {
@@ -238,7 +231,7 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
         admin,
         secret: (request.secret.clone(), new_secret),
         facts: composer.facts().or_fail(Failure::Other)?,
-        steps,
+        steps: assembly.steps(),
         took: started.elapsed(),
     })
 }
@@ -249,187 +242,6 @@ fn files(recipe: &Recipe) -> Vec<String> {
     names
         .flat_map(|name| Format::ALL.map(|format| format!("{name}{}", format.suffix())))
         .collect()
-}
-
-/// A node's layer, in memory only.
-struct NodeLayer<'a> {
-    node: &'a Node,
-    layer: Layer,
-    /// Keyed digest of its content.
-    seal: Digest,
-    /// What lies below it, by its place in the plan.
-    platform: usize,
-}
-
-fn node_layers<'a>(
-    request: &'a Request,
-    composer: &Composer<'_>,
-    plan: &Plan,
-    shared: &Shared,
-) -> Result<Vec<NodeLayer<'a>>> {
-    request
-        .nodes()
-        .into_par_iter()
-        .map(|node| {
-            let (platform, below) = shared.of(plan, &node.name)?;
-            let about = |error: CommandError| error.context(format!("the layer of {}", node.name));
-            let tree = composer.node(node, &below.below);
-            let tree = tree.or_fail(Failure::Recipe).map_err(about)?;
-            check::check_node(&below.outline, &tree)
-                .or_fail(Failure::Recipe)
-                .map_err(about)?;
-            imgbuild_cluster::check_clock(&tree).or_fail(Failure::Other)?;
-            let seal = composer.seal(&tree);
-            let name = format!("20-{}-{}.squashfs", node.name, seal.short());
-            Ok(NodeLayer {
-                node,
-                layer: Layer::own(name, squash(&tree, plan.epoch)?),
-                seal,
-                platform,
-            })
-        })
-        .collect()
-}
-
-fn squash(tree: &Tree, epoch: Epoch) -> Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    squashfs::write(tree, &squashfs::Options::new(epoch), &mut bytes).or_fail(Failure::Other)?;
-    Ok(bytes.into_inner())
-}
-
-fn write_images(
-    request: &Request,
-    plan: &Plan,
-    shared: &Shared,
-    layers: &[NodeLayer<'_>],
-    secret: &ClusterSecret,
-    out: &mut OutDir,
-) -> Result<Vec<BuiltImage>> {
-    let recipe = &request.project.recipe;
-    let commons: Vec<(image::Common<'_>, Digest)> = shared
-        .grounds()
-        .iter()
-        .map(|ground| {
-            let common = image::Common {
-                cluster: &recipe.cluster.name,
-                image: &recipe.image,
-                epoch: plan.epoch,
-                boot: &ground.boot,
-                shared: &ground.layers,
-            };
-            let key = image::common_key(&common);
-            (common, key)
-        })
-        .collect();
-    let planned: Vec<Planned<'_>> = layers
-        .par_iter()
-        .map(|own| {
-            let Some((common, common_key)) = commons.get(own.platform) else {
-                let text = format!("{} has nothing below its layer", own.node.name);
-                return Err(CommandError::msg(Failure::Other, text));
-            };
-            let key = disk_key(secret, *common_key, own);
-            let name = format!("{}.img", own.node.name);
-            Ok(Planned {
-                node: own.node,
-                key,
-                disk: image::disk(common, &own.layer)?,
-                found: out.unchanged(&name, key).map(|state| state.sha256),
-                name,
-            })
-        })
-        .collect::<Result<_>>()?;
-    let fresh: Vec<&Planned<'_>> = planned.iter().filter(|one| one.found.is_none()).collect();
-    let task = request
-        .events
-        .start("writing images", Some(fresh.len() as u64), Unit::Items);
-    let (digests, head) = write_and_digest(&fresh, out, request.means.jobs, &task)?;
-    drop(task);
-    let mut digests = digests.into_iter();
-    let mut images = Vec::with_capacity(planned.len());
-    for one in &planned {
-        let sha256 = match one.found {
-            Some(found) => found,
-            None => digests.next().ok_or_else(|| {
-                CommandError::msg(Failure::Other, format!("{} was not hashed", one.name))
-            })?,
-        };
-        out.remember(&one.name, one.key, sha256)
-            .or_fail(Failure::Storage)?;
-        images.push(BuiltImage {
-            node: one.node.name.clone(),
-            address: one.node.address,
-            format: Format::Img,
-            path: out.path().join(&one.name),
-            sha256,
-            size: one.disk.image.size().get(),
-            content: one.disk.image.content().get(),
-            unchanged: one.found.is_some(),
-        });
-    }
-    out.remember_head(head);
-    Ok(images)
-}
-
-/// An image that is to be there in the end.
-struct Planned<'a> {
-    node: &'a Node,
-    /// Its file's name.
-    name: String,
-    key: Digest,
-    disk: Disk,
-    /// The digest of the file, if it is there already.
-    found: Option<Digest>,
-}
-
-/// Writes images and hashes them meanwhile. Each is on the disk, and moved into place, when
-/// this returns; threads of their own write, because they wait for the disk at the end of each.
-fn write_and_digest(
-    images: &[&Planned<'_>],
-    out: &OutDir,
-    jobs: NonZeroUsize,
-    task: &Task,
-) -> Result<(Vec<Digest>, Option<Head>)> {
-    let next = AtomicUsize::new(0);
-    let write = || {
-        while let Some(one) = images.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let written = out.write(&one.name, |file| one.disk.image.write_sparse(file));
-            if written.is_err() {
-                // The others need not begin.
-                next.store(images.len(), Ordering::Relaxed);
-                return written;
-            }
-            task.advance(1);
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..jobs.get().min(images.len()))
-            .map(|_| scope.spawn(write))
-            .collect();
-        let disks: Vec<_> = images
-            .iter()
-            .map(|one| (&one.disk.image, one.disk.own))
-            .collect();
-        let hashed = disk::digests(&disks, out.head());
-        for writer in writers {
-            match writer.join() {
-                Ok(written) => written.or_fail(Failure::Storage)?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        Ok(hashed)
-    })
-}
-
-/// What an image is made from, as a digest that only the secret's holder can compute.
-fn disk_key(secret: &ClusterSecret, common: Digest, own: &NodeLayer<'_>) -> Digest {
-    let mut hasher = Hasher::new();
-    hasher
-        .field(common.as_bytes())
-        .field(own.node.name.as_str())
-        .field(own.seal.as_bytes());
-    secret.keyed_digest(&KeyLabel::new(["disk"]), hasher.finish().as_bytes())
 }
 
 /// Builds everything a second time from the inputs, looking nothing up, and compares.

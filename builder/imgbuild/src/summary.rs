@@ -1,10 +1,10 @@
 //! What a build says of itself: checksums and a description beside the images, a table at the
 //! end.
 
+use crate::assembly::Assembly;
 use crate::output::OutDir;
-use crate::pipeline::{Built, Request};
+use crate::pipeline::Built;
 use crate::plan::Plan;
-use crate::realise::Shared;
 use crate::terminal::table;
 use imgbuild_base::{ByteSize, Epoch};
 use imgbuild_recipe::resolved::Format;
@@ -64,12 +64,8 @@ pub(crate) fn records(plan: &Plan) -> BTreeMap<String, StepRecord> {
 }
 
 /// Writes checksums and description into the output directory.
-pub(crate) fn write(
-    request: &Request,
-    plan: &Plan,
-    shared: &Shared,
-    out: &mut OutDir,
-) -> io::Result<()> {
+pub(crate) fn write(assembly: &Assembly<'_>, out: &mut OutDir) -> io::Result<()> {
+    let plan = assembly.plan();
     let sums: String = out
         .images()
         .map(|(name, state)| format!("{}  {name}\n", state.sha256))
@@ -77,9 +73,9 @@ pub(crate) fn write(
     out.put("SHA256SUMS", sums.as_bytes())?;
     let description = Description {
         version: 1,
-        recipe: request.project.name().to_owned(),
+        recipe: assembly.request().project.name().to_owned(),
         epoch: plan.epoch,
-        layers: shared.layers(),
+        layers: assembly.shared().layers(),
         steps: records(plan),
     };
     let mut text = serde_json::to_vec_pretty(&description)?;
