@@ -3,16 +3,18 @@
 //! Everything that lays out bytes on a disk ([`crate::fat`], [`crate::gpt`], [`crate::mbr`])
 //! describes them once, as [`Extent`]s; a [`DiskImage`] checks that they fit together and
 //! emits them as often as wanted: to a sparse file ([`DiskImage::write_sparse`]), as a digest
-//! ([`DiskImage::digest`]; [`digests`] for many that begin alike), or as a stream
-//! ([`DiskImage::reader`]). Contents are never copied: an extent holds a [`Bytes`] window,
+//! ([`DiskImage::digest`]; [`digests`] for many that begin alike), as a stream
+//! ([`DiskImage::reader`]), or piece by piece ([`DiskImage::window`]). Contents are never copied: an extent holds a [`Bytes`] window,
 //! which may be a part of a memory-mapped object of the store.
 
 mod digest;
 mod emit;
 mod reader;
+mod window;
 
 pub use digest::{Head, digests};
 pub use reader::DiskReader;
+pub use window::Window;
 
 use bytes::Bytes;
 use imgbuild_base::{Body, ByteSize, Digest};

@@ -103,6 +103,23 @@ fn foreign_tools_agree_at_every_cluster_size() {
 }
 
 #[test]
+fn extents_say_all_even_on_a_medium_with_a_past() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("boot.img");
+    let size = ByteSize::mib(64);
+    let volume = layout(&sample(), &options(size)).unwrap();
+    let mut medium = vec![0xA5; usize::try_from(size.get()).unwrap()];
+    for extent in &volume.extents {
+        let at = usize::try_from(extent.offset).unwrap();
+        medium[at..at + extent.bytes.len()].copy_from_slice(&extent.bytes);
+    }
+    fs_err::write(&image, medium).unwrap();
+    let text = run(Command::new("fsck.fat").args(["-n", "-v"]).arg(&image));
+    assert!(text.contains("219 files"), "{text}");
+    assert!(!text.contains("differ"), "{text}");
+}
+
+#[test]
 fn mtools_reads_every_file() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("boot.img");

@@ -154,17 +154,23 @@ impl<'a> Plan<'a> {
         chains(&self.last, behind, &mut end_of_fat)?;
 
         let mut extents = vec![Extent::new(0, boot(geometry, options, free, next))];
-        for (first, entries) in [(0, fat), (behind, end_of_fat)] {
-            let table = entries.iter().flat_map(|entry| entry.to_le_bytes());
-            let table = Bytes::from_iter(table);
-            let places = geometry.fats().map(|at| at + 4 * u64::from(first));
-            extents.extend(places.map(|at| Extent::new(at, table.clone())));
-        }
+        // Entries of free clusters are zeros that a reader looks at: on a medium that held
+        // something else before, they have to be written.
+        let free_entries = vec![0; usize::try_from(free).map_err(|_| full())?];
+        let entries = fat.iter().chain(&free_entries).chain(&end_of_fat);
+        let table = Bytes::from_iter(entries.flat_map(|entry| entry.to_le_bytes()));
+        let tables = geometry.fats();
+        extents.extend(tables.map(|at| Extent::new(at, table.clone())));
         for &at in self.order.iter().chain(&self.last) {
             let place = geometry.offset(starts[at].max(2));
             extents.push(match &self.nodes[at].what {
                 What::Directory(children) => {
-                    Extent::new(place, self.directory(at, children, &starts, options))
+                    let mut listing = self.directory(at, children, &starts, options);
+                    // A listing ends at its first zero.
+                    let end = listing.len() as u64;
+                    let end = end.next_multiple_of(cluster);
+                    listing.resize(usize::try_from(end).map_err(|_| full())?, 0);
+                    Extent::new(place, listing)
                 }
                 What::File(body) => Extent::of(place, body),
             });
