@@ -7,11 +7,13 @@
 //! ([`DiskImage::reader`]), or piece by piece ([`DiskImage::window`]). Contents are never copied: an extent holds a [`Bytes`] window,
 //! which may be a part of a memory-mapped object of the store.
 
+mod cell;
 mod digest;
 mod emit;
 mod reader;
 mod window;
 
+pub(crate) use cell::{is_zero, joined};
 pub use digest::{Head, digests};
 pub use reader::DiskReader;
 pub use window::Window;
@@ -191,15 +193,8 @@ impl DiskImage {
     #[must_use]
     pub fn mapped_blocks(&self, block: std::num::NonZeroU32) -> Vec<Range<u64>> {
         let block = u64::from(block.get());
-        let mut ranges: Vec<Range<u64>> = Vec::new();
-        for extent in &self.extents {
-            let range = extent.offset / block..extent.end().div_ceil(block);
-            match ranges.last_mut() {
-                Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
-                _ => ranges.push(range),
-            }
-        }
-        ranges
+        let touched = |extent: &Extent| extent.offset / block..extent.end().div_ceil(block);
+        joined(self.extents.iter().map(touched).collect())
     }
 
     /// A reader over the whole disk, from its first byte.

@@ -3,10 +3,16 @@
 pub mod bmap;
 pub mod compress;
 pub mod cpio;
+mod deflate;
 pub mod disk;
 pub mod fat;
+mod file_name;
 pub mod gpt;
+mod in_order;
 pub mod mbr;
 pub mod oci;
+pub mod qcow2;
 pub mod squashfs;
 pub mod uki;
+
+pub use file_name::{FileName, FileNameError};

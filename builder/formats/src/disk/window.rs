@@ -56,7 +56,15 @@ impl DiskImage {
     }
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    /// Its bytes, if one extent holds all of them.
+    pub(crate) fn in_one_piece(&self) -> Option<&'a [u8]> {
+        match self.parts[..] {
+            [Part { at: 0, bytes }] if bytes.len() as u64 == self.length => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub const fn length(&self) -> u64 {

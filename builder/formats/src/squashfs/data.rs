@@ -8,6 +8,7 @@ use super::WriteError;
 use super::codec::{Block, Codec, Nature};
 use super::inode::Tail;
 use super::layout::DATA_RAW;
+use crate::disk::is_zero;
 use imgbuild_base::{Body, Digest};
 use rayon::{ScopeFifo, Yield};
 use std::borrow::Cow;
@@ -251,10 +252,6 @@ const fn slot(nature: Nature) -> usize {
         Nature::Plain => 0,
         Nature::Packed => 1,
     }
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0) && bytes[1..] == bytes[..bytes.len() - 1]
 }
 
 /// Waits for a block. A thread of the pool itself lends a hand meanwhile: in a pool of one
