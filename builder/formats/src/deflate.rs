@@ -19,6 +19,24 @@ impl Deflater {
         }
     }
 
+    /// A zlib header and checksum (RFC 1950) around them, and 32 KiB back: VMDK.
+    pub(crate) fn zlib() -> Self {
+        Self {
+            stream: Compress::new_with_window_bits(LEVEL, true, 15),
+        }
+    }
+
+    /// `input` compressed, which may make it a little longer.
+    pub(crate) fn deflate(&mut self, input: &[u8]) -> Vec<u8> {
+        let mut room = input.len() + 64;
+        loop {
+            if let Some(output) = self.shrink(input, room) {
+                return output;
+            }
+            room *= 2;
+        }
+    }
+
     /// `input` compressed, if that takes at most `room` bytes.
     pub(crate) fn shrink(&mut self, input: &[u8], room: usize) -> Option<Vec<u8>> {
         self.stream.reset();
@@ -78,6 +96,9 @@ mod tests {
             Some(true)
         );
         assert!(used.shrink(&sample(), first.len()).unwrap() == first);
+        let mut zlib = Deflater::zlib();
+        assert_eq!(zlib.deflate(&[]).len(), 8);
+        assert_eq!(zlib.deflate(&[7; 65536])[..2], [0x78, 0x9C]);
         assert_eq!(used.shrink(&[], 8).map(|empty| empty.len()), Some(2));
     }
 }

@@ -14,5 +14,6 @@ pub mod oci;
 pub mod qcow2;
 pub mod squashfs;
 pub mod uki;
+pub mod vmdk;
 
 pub use file_name::{FileName, FileNameError};

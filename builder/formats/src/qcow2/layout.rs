@@ -1,10 +1,14 @@
 //! The structures of the file. All numbers are big-endian.
 
 use crate::FileName;
+use std::num::NonZeroU32;
 
 /// Bytes of a cluster; 64 KiB, as `qemu-img create` has it.
 pub(super) const CLUSTER: usize = 1 << CLUSTER_BITS;
 const CLUSTER_BITS: u32 = 16;
+/// The same as the disk counts its blocks.
+pub(super) const CLUSTER_BLOCK: NonZeroU32 =
+    NonZeroU32::new(1 << CLUSTER_BITS).expect("more than nothing");
 /// The same where places are counted.
 pub(super) const CLUSTER_BYTES: u64 = CLUSTER as u64;
 /// Entries of an L2 table, which is one cluster.

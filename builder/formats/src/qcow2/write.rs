@@ -1,7 +1,7 @@
 use super::WriteError;
 use super::layout::{
-    CLUSTER, CLUSTER_BYTES, COPIED, Header, L2_ENTRIES, LARGEST, REFCOUNT_ENTRIES, SECTOR, ZERO,
-    compressed_entry,
+    CLUSTER, CLUSTER_BLOCK, CLUSTER_BYTES, COPIED, Header, L2_ENTRIES, LARGEST, REFCOUNT_ENTRIES,
+    SECTOR, ZERO, compressed_entry,
 };
 use crate::FileName;
 use crate::deflate::Deflater;
@@ -9,7 +9,6 @@ use crate::disk::{DiskImage, is_zero, joined};
 use crate::in_order::in_order;
 use std::borrow::Cow;
 use std::io::{Seek, SeekFrom, Write};
-use std::num::NonZeroU32;
 
 /// A cluster is deflated if that makes it no larger than this.
 const WORTH_IT: usize = CLUSTER / 8 * 7;
@@ -73,10 +72,9 @@ fn write_over<W: Write + Seek>(
 
 /// The clusters that some extent touches, by number.
 fn clusters(image: &DiskImage, base: Option<&DiskImage>) -> impl Iterator<Item = u64> {
-    const BLOCK: NonZeroU32 = NonZeroU32::new(1 << 16).unwrap();
     let end = image.size().get().div_ceil(CLUSTER_BYTES);
     let images = [Some(image), base].into_iter().flatten();
-    let touched = images.flat_map(|image| image.mapped_blocks(BLOCK));
+    let touched = images.flat_map(|image| image.mapped_blocks(CLUSTER_BLOCK));
     joined(touched.collect())
         .into_iter()
         .flatten()

@@ -7,3 +7,4 @@
 
 mod qcow2;
 mod support;
+mod vmdk;
