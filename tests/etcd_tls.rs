@@ -19,28 +19,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use support::archive::now;
 use support::inputs::write_secret;
-use support::{build, extract_layer, imgbuild, must, must_fail, run, scratch, tool, variant};
+use support::{
+    build, etcd_binaries, extract_layer, imgbuild, must, must_fail, run, scratch, tool, unsquash,
+    variant,
+};
 
 const DAY: u32 = 86_400;
-
-/// Writes out what is in a layer.
-fn unsquash(layer: &Path, to: &Path) {
-    let (layer, to) = (layer.to_str().unwrap(), to.to_str().unwrap());
-    tool("unsquashfs", &["-q", "-n", "-d", to, layer]);
-}
-
-/// The directory of the compiled etcd and etcdctl, out of an image's layer.
-fn binaries() -> &'static Path {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| {
-        let dir = scratch().keep();
-        let out = build("vm-1node", &dir.join("out"));
-        let layer = extract_layer(&out, "10-etcd", &dir);
-        let to = dir.join("etcd");
-        unsquash(&layer, &to);
-        to.join("usr/local/bin")
-    })
-}
 
 fn recipe(etcd: &str, pki: &str) -> Recipe {
     let text = format!(
@@ -122,7 +106,7 @@ fn start(recipe: &Recipe, dir: &Path) -> Etcd {
     };
     let unit = fs_err::read_to_string(node.join("etc/systemd/system/etcd.service")).unwrap();
     let log = dir.join("etcd.log");
-    let mut command = Command::new(binaries().join("etcd"));
+    let mut command = Command::new(etcd_binaries().join("etcd"));
     if let Some(path) = &recipe.etcd.config_path {
         let file = node.join(path.as_str());
         let text = here(&fs_err::read_to_string(&file).unwrap());
@@ -156,7 +140,7 @@ impl Etcd {
     /// What etcdctl says, as the holder of a certificate.
     fn ctl(&self, identity: &[&str], words: &[&str]) -> (bool, String) {
         let endpoint = format!("--endpoints=https://127.0.0.1:{}", self.client);
-        let output = run(Command::new(binaries().join("etcdctl"))
+        let output = run(Command::new(etcd_binaries().join("etcdctl"))
             .args([&endpoint, "--dial-timeout=3s", "--command-timeout=5s"])
             .args(identity)
             .args(words));
@@ -306,7 +290,7 @@ fn etcd_takes_the_options() {
 /// The table of options is the help text of the etcd that is built.
 #[test]
 fn the_table_is_etcd_s_own() {
-    let output = run(Command::new(binaries().join("etcd")).arg("--help"));
+    let output = run(Command::new(etcd_binaries().join("etcd")).arg("--help"));
     let help = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     let mut named: Vec<&str> = help
         .lines()
@@ -328,7 +312,7 @@ fn the_table_is_etcd_s_own() {
     );
     // Of what help does not name, etcd itself must know every one.
     for name in known.iter().filter(|name| !named.contains(name)) {
-        let output = run(Command::new(binaries().join("etcd"))
+        let output = run(Command::new(etcd_binaries().join("etcd"))
             .args([&format!("--{name}=\u{1}"), "--no-such-option"]));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(

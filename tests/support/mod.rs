@@ -23,7 +23,7 @@ pub mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The repository.
 pub fn repository() -> PathBuf {
@@ -177,4 +177,24 @@ pub fn extract_layer(out: &Path, begins: &str, scratch: &Path) -> PathBuf {
                 .starts_with(begins)
         })
         .unwrap_or_else(|| panic!("no layer {begins}"))
+}
+
+/// Writes out what is in a layer.
+#[track_caller]
+pub fn unsquash(layer: &Path, to: &Path) {
+    let (layer, to) = (layer.to_str().unwrap(), to.to_str().unwrap());
+    tool("unsquashfs", &["-q", "-n", "-d", to, layer]);
+}
+
+/// The directory of the compiled etcd and etcdctl, out of an image's layer.
+pub fn etcd_binaries() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let dir = scratch().keep();
+        let out = build("vm-1node", &dir.join("out"));
+        let layer = extract_layer(&out, "10-etcd", &dir);
+        let to = dir.join("etcd");
+        unsquash(&layer, &to);
+        to.join("usr/local/bin")
+    })
 }

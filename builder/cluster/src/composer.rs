@@ -4,7 +4,7 @@ use crate::network::Passphrases;
 use crate::pod::Pod;
 use crate::{
     Below, CLOCK_FLOOR, ComposeError, Quorum, Sources, SystemIds, access, admin, config, etcdctl,
-    files, identity, kernel, network, overlay, unit, units,
+    files, first_start, identity, kernel, network, overlay, unit, units,
 };
 use imgbuild_base::{Digest, Epoch, Tree};
 use imgbuild_pki::{Authority, ClusterSecret, Issued, KeyLabel};
@@ -174,6 +174,7 @@ impl<'a> Composer<'a> {
         if let Some((path, text)) = rendered.file {
             layer.text(&path, text)?;
         }
+        first_start::add(layer)?;
         let wrapper = etcdctl::wrapper(self.recipe, node, &files)?;
         layer.file(etcdctl::WRAPPER, 0o755, crate::Owner::ROOT, wrapper)
     }

@@ -9,7 +9,7 @@
 //! - [`quorum`]: how many members may fail.
 //! - [`layout`]: which certificates there are, and where a node keeps them.
 //! - [`config`]: etcd's settings, as flags, environment file or configuration file.
-//! - [`unit`](mod@unit) or [`pod`]: what runs etcd.
+//! - [`unit`](mod@unit) or [`pod`]: what runs etcd; [`first_start`]: what goes before it.
 //! - [`etcdctl`], [`network`], [`identity`], [`access`]: the other files of a layer. What the
 //!   recipe itself brings comes last: files ([`Sources`]), units, what the kernel is told; it is
 //!   held against what is in the layers [`Below`].
@@ -29,6 +29,7 @@ pub mod config;
 mod error;
 pub mod etcdctl;
 mod files;
+pub mod first_start;
 pub mod identity;
 mod kernel;
 mod layer;

@@ -11,7 +11,7 @@ use crate::config::Rendered;
 use crate::layer::{Layer, SystemIds};
 use crate::layout::Files;
 use crate::template::{Template, overlay};
-use crate::{ComposeError, quote, unit};
+use crate::{ComposeError, first_start, quote, unit};
 use imgbuild_base::{Arch, TreePath};
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::Node;
@@ -46,6 +46,7 @@ impl Pod<'_> {
         let kube = KUBE.render(context! {
             name => self.node.name.as_str(),
             cluster => self.recipe.cluster.name.as_str(),
+            guard => first_start::command(self.recipe)?,
             manifest => format!("/{MANIFEST_PATH}"),
         })?;
         layer.text(KUBE_PATH, kube)?;

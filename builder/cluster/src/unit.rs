@@ -2,6 +2,7 @@
 
 use crate::ComposeError;
 use crate::config::Rendered;
+use crate::first_start;
 use crate::layer::plain;
 use crate::quote;
 use crate::template::{Template, overlay};
@@ -52,6 +53,7 @@ pub fn unit(recipe: &Recipe, node: &Node, config: &Rendered) -> Result<String, C
         cluster => recipe.cluster.name.as_str(),
         environment,
         environment_file => config.environment_file,
+        guard => first_start::command(recipe)?,
         exec => exec.join(" \\\n    "),
         data_dir => plain(data, "the data directory")?,
         state_directories => states.join(" "),

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use common::*;
 use fs_err as fs;
 use imgbuild_base::{Epoch, Kind, Meta, Tree, TreePath};
-use imgbuild_cluster::{CLOCK_FLOOR, ClockError, ComposeError, check_clock};
+use imgbuild_cluster::{CLOCK_FLOOR, ClockError, ComposeError, check_clock, first_start};
 use imgbuild_recipe::Recipe;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -338,14 +338,17 @@ fn systemd_takes_the_unit() {
             said.contains("Overall exposure level for etcd.service"),
             "{said}"
         );
-        // verify looks for the program on this machine: a copy of the unit names one here.
+        // verify looks for the programs on this machine: a copy of the unit names those here.
         let etcd = recipe.etcd.bin_dir.join("etcd").unwrap();
-        let program = desk.path().join(etcd.as_str());
-        let program = program.to_str().unwrap();
-        let here = text(&layers(&recipe)[0].1, "etc/systemd/system/etcd.service").replace(
-            &format!("ExecStart={}", etcd.absolute()),
-            &format!("ExecStart={program}"),
-        );
+        let guard = TreePath::new(first_start::GUARD).unwrap();
+        let mut here = text(&layers(&recipe)[0].1, "etc/systemd/system/etcd.service");
+        for (key, program) in [("ExecStart", &etcd), ("ExecStartPre", &guard)] {
+            let path = desk.path().join(program.as_str());
+            let (there, path) = (program.absolute(), path.display());
+            let named = here.replace(&format!("{key}={there}"), &format!("{key}={path}"));
+            assert_ne!(here, named, "{key} does not run {there}");
+            here = named;
+        }
         fs::write(unit, here).unwrap();
         let (taken, said) = run(
             desk.path(),
