@@ -8,12 +8,15 @@ pub mod disk;
 pub mod fat;
 mod file_name;
 pub mod gpt;
+mod hashed;
 mod in_order;
 pub mod mbr;
 pub mod oci;
+pub mod ova;
 pub mod qcow2;
 pub mod squashfs;
 pub mod uki;
+pub mod vhd;
 pub mod vmdk;
 
 pub use file_name::{FileName, FileNameError};

@@ -20,6 +20,12 @@ impl DiskImage {
         file.set_len(0)?;
         file.set_len(self.size().get())?;
         let mut out = file;
+        self.write_content(&mut out)
+    }
+
+    /// Writes what is not zero, each run at its place. What lies between must be zero already,
+    /// or become so by being skipped, as it does in an empty file.
+    pub(crate) fn write_content(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
         for extent in self.extents() {
             for (offset, bytes) in nonzero_runs(extent.offset, &extent.bytes) {
                 out.seek(SeekFrom::Start(offset))?;

@@ -1,5 +1,6 @@
 use super::OciError;
-use imgbuild_base::{Digest, Entry, Hasher, Kind, Tree};
+use crate::hashed::Hashed;
+use imgbuild_base::{Digest, Entry, Kind, Tree};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use tar::{Builder, EntryType, Header};
@@ -22,17 +23,11 @@ pub(super) struct Layer {
 impl Layer {
     /// The layer of a tree.
     pub(super) fn of(root: &Tree) -> Result<Self, OciError> {
-        let counted = archive(
-            root,
-            Counted {
-                hasher: Hasher::new(),
-                size: 0,
-            },
-        )?;
+        let (digest, size) = archive(root, Hashed::new(io::sink()))?.finish();
         let owners = |id: fn(&Entry) -> u32| root.iter().map(|(_, entry)| id(entry)).collect();
         Ok(Self {
-            digest: counted.hasher.finish(),
-            size: counted.size,
+            digest,
+            size,
             users: owners(|entry| entry.meta.uid),
             groups: owners(|entry| entry.meta.gid),
             root: root.clone(),
@@ -83,23 +78,5 @@ fn append<W: Write>(archive: &mut Builder<W>, path: &str, entry: &Entry) -> io::
             header.set_device_minor(*minor)?;
             archive.append_data(&mut header, path, io::empty())
         }
-    }
-}
-
-/// What is written is hashed and counted, and kept nowhere.
-struct Counted {
-    hasher: Hasher,
-    size: u64,
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn descriptor(capacity: u64, name: &FileName, content: ContentId) -> 
          ddb.geometry.heads = \"255\"\n\
          ddb.geometry.sectors = \"63\"\n\
          ddb.longContentID = \"{content}\"\n\
-         ddb.virtualHWVersion = \"13\"\n"
+         ddb.virtualHWVersion = \"14\"\n"
     )
     .into_bytes();
     // A name has 100 characters at most: there is room enough.
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(bytes.len(), 10_240);
         let text = String::from_utf8(bytes).unwrap();
         let text = text.trim_end_matches('\0');
-        assert!(text.ends_with("\"13\"\n"), "{text}");
+        assert!(text.ends_with("\"14\"\n"), "{text}");
         assert!(
             text.contains(&format!("\nCID={}\n", &id.to_string()[24..])),
             "{text}"

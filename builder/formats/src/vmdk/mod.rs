@@ -2,7 +2,7 @@
 //!
 //! [`write()`] cuts the disk into grains of 64 KiB, deflates those that are not all zero, and
 //! needs a sink that takes bytes one after another, nothing more. VMware's and VirtualBox'
-//! programs import the result, QEMU opens it as it is.
+//! programs import the result, QEMU opens it as it is; an [appliance](crate::ova) holds one.
 //!
 //! What the file holds, in sectors of 512 bytes; each part begins with a new sector:
 //!
@@ -27,7 +27,7 @@ use imgbuild_base::Digest;
 use std::fmt;
 use std::io;
 
-pub use write::write;
+pub use write::{rounded, write};
 
 /// Why an image could not be written.
 #[derive(Debug, thiserror::Error)]

@@ -7,14 +7,23 @@ use crate::FileName;
 use crate::deflate::Deflater;
 use crate::disk::{DiskImage, is_zero};
 use crate::in_order::in_order;
+use imgbuild_base::ByteSize;
 use std::io::Write;
 
 /// The largest disk: what VMware lets one sparse file hold.
 const LARGEST: u64 = (1 << 41) - GRAIN as u64;
 
+/// The size that a disk of `size` bytes has as a VMDK: the next whole number of grains, at
+/// least one.
+#[must_use]
+pub fn rounded(size: ByteSize) -> ByteSize {
+    let grain = GRAIN as u64;
+    ByteSize::bytes(size.get().div_ceil(grain).max(1).saturating_mul(grain))
+}
+
 /// Writes `image`; `name` is what the file will be called, which its descriptor repeats. The
 /// bytes depend on these and on `content` only, not on the number of threads. The disk's size
-/// is rounded up to a multiple of 64 KiB, and an empty disk becomes one grain.
+/// is [`rounded`] up.
 ///
 /// # Errors
 /// [`WriteError`] when the disk is too large or `out` fails.
@@ -29,7 +38,7 @@ pub fn write<W: Write>(
     if size > LARGEST {
         return Err(too_large());
     }
-    let grains = size.div_ceil(GRAIN as u64).max(1);
+    let grains = rounded(image.size()).get() / GRAIN as u64;
     let capacity = grains * GRAIN_SECTORS;
     let tables = usize::try_from(grains.div_ceil(TABLE_ENTRIES as u64)).map_err(|_| too_large())?;
     let mut file = Output {

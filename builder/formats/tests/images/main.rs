@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ova;
 mod qcow2;
 mod support;
+mod vhd;
 mod vmdk;

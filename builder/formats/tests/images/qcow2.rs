@@ -43,7 +43,7 @@ fn qemu_reads_every_kind_of_disk() {
     let dir = tempfile::tempdir().unwrap();
     for (name, image) in edges() {
         let path = checked(dir.path(), "disk.qcow2", &bytes(&image));
-        let info = info(&path);
+        let info = info("qcow2", &path);
         assert_eq!(info["virtual-size"], sectors(&image), "{name}");
         let specific = &info["format-specific"]["data"];
         assert_eq!(specific["compat"], "1.1", "{name}");
@@ -89,7 +89,7 @@ fn a_thin_image_holds_only_what_differs() {
     let thin = thin_bytes(&base, &name, &node);
     assert!(thin.len() as u64 <= 8 * CELL, "{} bytes", thin.len());
     let path = checked(dir.path(), "node.qcow2", &thin);
-    let info = info(&path);
+    let info = info("qcow2", &path);
     assert_eq!(info["backing-filename"], "base.qcow2");
     assert_eq!(info["backing-filename-format"], "qcow2");
     assert_reads_as(&path, "qcow2", &node, size.get());

@@ -123,8 +123,9 @@ pub(crate) fn qemu_img(arguments: &[&str], files: &[&Path]) -> String {
 }
 
 /// `qemu-img info` as JSON.
-pub(crate) fn info(file: &Path) -> serde_json::Value {
-    serde_json::from_str(&qemu_img(&["info", "--output=json"], &[file])).unwrap()
+pub(crate) fn info(format: &str, file: &Path) -> serde_json::Value {
+    let said = qemu_img(&["info", "--output=json", "-f", format], &[file]);
+    serde_json::from_str(&said).unwrap()
 }
 
 /// qemu-img reads from `file`, in `format`, what `image` holds, and zeros up to `length`.
