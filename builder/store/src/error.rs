@@ -78,6 +78,14 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// A root that is to be forgotten is not there.
+    #[error("the store keeps nothing for {name:?}: {}", listed(roots))]
+    NoRoot {
+        /// The name that was given.
+        name: String,
+        /// Those that are there.
+        roots: Vec<String>,
+    },
     /// What was written is not what had to come out.
     #[error(
         "expected {expected}{}, got {found} of {found_len} bytes: nothing was kept",
@@ -162,6 +170,13 @@ impl From<StoreError> for io::Error {
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)
+    }
+}
+
+fn listed(roots: &[String]) -> String {
+    match roots {
+        [] => "it has no roots".to_owned(),
+        names => format!("its roots are {}", names.join(", ")),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct GcPolicy {
     pub older_than: Option<Duration>,
     /// Removes what was used longest ago until no more bytes than this remain.
     pub max_size: Option<u64>,
+    /// Roots that are removed too, so that what only they reach may go. They must be there.
+    pub forget: BTreeSet<String>,
     /// Only says what would be removed.
     pub dry_run: bool,
 }
@@ -138,12 +140,28 @@ struct Roots {
 }
 
 impl Roots {
-    fn read(store: &Store) -> Result<Self, StoreError> {
+    /// Reads all roots but those that are to be forgotten, whose files are returned beside.
+    fn read(store: &Store, forget: &BTreeSet<String>) -> Result<(Self, Vec<PathBuf>), StoreError> {
         let mut roots = Self {
             steps: BTreeSet::new(),
             objects: BTreeSet::new(),
         };
-        for (_, path) in entries(&store.inner.layout.roots())? {
+        let all = entries(&store.inner.layout.roots())?;
+        if let Some(name) = forget
+            .iter()
+            .find(|name| all.iter().all(|(it, _)| it != *name))
+        {
+            return Err(StoreError::NoRoot {
+                name: name.clone(),
+                roots: all.into_iter().map(|(name, _)| name).collect(),
+            });
+        }
+        let mut forgotten = Vec::new();
+        for (name, path) in all {
+            if forget.contains(&name) {
+                forgotten.push(path);
+                continue;
+            }
             let text = fs_err::read_to_string(&path).map_err(StoreError::at("reading", &path))?;
             for line in text.lines() {
                 if let Ok(step) = line.parse() {
@@ -158,7 +176,7 @@ impl Roots {
                 }
             }
         }
-        Ok(roots)
+        Ok((roots, forgotten))
     }
 }
 
@@ -193,9 +211,14 @@ impl Store {
 
     fn collect(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
         let mut all = Inventory::take(self)?;
-        let roots = Roots::read(self)?;
+        let (roots, forgotten) = Roots::read(self, &policy.forget)?;
         let doomed = select(&all, &roots, policy);
         let mut report = GcReport::default();
+        if !policy.dry_run {
+            for root in &forgotten {
+                remove(root)?;
+            }
+        }
         // Results first: killed in between, no result is left that names a missing object.
         for key in doomed.results {
             if let Some((found, _)) = all.results.remove(&key) {

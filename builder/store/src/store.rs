@@ -270,16 +270,6 @@ impl Store {
         self.replace("setting a root", &path, text.as_bytes(), write_synced)
     }
 
-    /// Lets what that root kept be collected. Removing what is not there is no error.
-    ///
-    /// # Errors
-    /// [`StoreError::RootName`], or when the store cannot be written to.
-    pub fn remove_root(&self, name: &str) -> Result<(), StoreError> {
-        let path = self.root_path(name)?;
-        self.work("removing a root")?;
-        remove(&path)
-    }
-
     fn root_path(&self, name: &str) -> Result<PathBuf, StoreError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let fine =

@@ -202,6 +202,7 @@ fn killed_builder() {
         now: std::time::SystemTime::now(),
         older_than: None,
         max_size: None,
+        forget: std::collections::BTreeSet::new(),
         dry_run: false,
     });
     assert!(

@@ -43,6 +43,7 @@ fn policy() -> GcPolicy {
         now: SystemTime::now(),
         older_than: None,
         max_size: None,
+        forget: BTreeSet::new(),
         dry_run: false,
     }
 }
@@ -421,12 +422,24 @@ fn gc_keeps_roots_and_what_is_young() {
     assert!(store.result(&steps[0]).unwrap().is_some());
     assert!(store.result(&steps[2]).unwrap().is_some());
 
-    store.remove_root("prod").unwrap();
     let all = GcPolicy {
         older_than: Some(Duration::ZERO),
         ..policy()
     };
-    assert_eq!(store.gc(&all).unwrap().kept_objects, 0);
+    assert_eq!(store.gc(&all).unwrap().kept_objects, 2);
+    let forgetting = |name: &str, dry_run| GcPolicy {
+        forget: [name.to_owned()].into(),
+        dry_run,
+        ..all.clone()
+    };
+    let unknown = store.gc(&forgetting("test", false)).unwrap_err();
+    assert!(unknown.to_string().contains("prod"), "{unknown}");
+    assert_eq!(store.gc(&forgetting("prod", true)).unwrap().kept_objects, 0);
+    assert_eq!(store.gc(&all).unwrap().kept_objects, 2);
+    assert_eq!(
+        store.gc(&forgetting("prod", false)).unwrap().kept_objects,
+        0
+    );
     assert_eq!(store.du().unwrap(), imgbuild_store::Usage::default());
 }
 
@@ -476,7 +489,8 @@ fn gc_removes_results_without_objects_and_refuses_unreadable_roots() {
     let refused = store.gc(&policy()).unwrap_err();
     assert!(matches!(refused, StoreError::Io { .. }), "{refused:?}");
     for bad in ["", ".hidden", "a/b", "../x"] {
-        let refused = store.remove_root(bad).unwrap_err();
+        let refused = store.set_root(bad, &BTreeSet::new(), &BTreeSet::new());
+        let refused = refused.unwrap_err();
         assert!(matches!(refused, StoreError::RootName(_)), "{bad}");
     }
 }

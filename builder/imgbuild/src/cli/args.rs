@@ -210,11 +210,17 @@ pub(crate) enum Command {
 pub(crate) enum StoreCommand {
     /// Hash every object again; what is damaged is removed, to be built again.
     Verify,
-    /// Remove what no recent build used.
+    /// Remove what no recent build used. What the last build of each recipe used stays.
     Gc {
         /// Remove what was not used for this many days.
         #[arg(long, value_name = "DAYS", default_value_t = 30)]
         older_than: u32,
+        /// Remove what was used longest ago too, until no more than this remains, such as 10G.
+        #[arg(long, value_name = "SIZE")]
+        max_size: Option<imgbuild_base::ByteSize>,
+        /// Let go of what the last build of this recipe used; may be given several times.
+        #[arg(long, value_name = "NAME")]
+        forget: Vec<String>,
         /// Only say what would be removed.
         #[arg(long)]
         dry_run: bool,

@@ -20,8 +20,19 @@ pub(crate) fn store(
         StoreCommand::Verify => verify(terminal, &store),
         StoreCommand::Gc {
             older_than,
+            max_size,
+            forget,
             dry_run,
-        } => gc(terminal, &store, *older_than, *dry_run),
+        } => {
+            let policy = GcPolicy {
+                now: SystemTime::now(),
+                older_than: Some(Duration::from_secs(u64::from(*older_than) * 86400)),
+                max_size: max_size.map(ByteSize::get),
+                forget: forget.iter().cloned().collect(),
+                dry_run: *dry_run,
+            };
+            gc(terminal, &store, &policy)
+        }
         StoreCommand::Du => du(terminal, &store),
     }
 }
@@ -59,14 +70,9 @@ fn verify(terminal: &Terminal, store: &Store) -> Result<()> {
         .hint("the next build makes again what is missing; check the disk the store is on"))
 }
 
-fn gc(terminal: &Terminal, store: &Store, days: u32, dry_run: bool) -> Result<()> {
-    let policy = GcPolicy {
-        now: SystemTime::now(),
-        older_than: Some(Duration::from_secs(u64::from(days) * 86400)),
-        max_size: None,
-        dry_run,
-    };
-    let report = store.gc(&policy).or_fail(Failure::Storage)?;
+fn gc(terminal: &Terminal, store: &Store, policy: &GcPolicy) -> Result<()> {
+    let dry_run = policy.dry_run;
+    let report = store.gc(policy).or_fail(Failure::Storage)?;
     terminal.json_result(
         "store-gc",
         &serde_json::json!({
