@@ -10,7 +10,7 @@ mod support;
 use support::archive::{Archive, now};
 use support::inputs::{
     assert_nothing_written, assert_says, cloned_store, files_below, isolate, isolated_build,
-    object, recipe_copy, reference, scratch_beside_store, sha256, sums,
+    object, package, recipe_copy, reference, scratch_beside_store, sha256, sums,
 };
 use support::server::{Manner, Server};
 use support::upstream::{lock, release_recipe, release_site};
@@ -134,4 +134,65 @@ fn upstreams_release_is_used_and_its_absence_explained() {
             "{listing}"
         );
     }
+}
+
+/// What becomes newer, and when: nothing by itself, what is named, everything, the time alone.
+#[test]
+fn options_choose_what_is_taken() {
+    let dir = scratch();
+    let recipe = recipe_copy(dir.path(), "debian-3node");
+    let file = recipe.with_extension("lock");
+    let archive = Archive::of_lock(&dir.path().join("archive"), &file, "amd64");
+    let text = || fs_err::read_to_string(&file).unwrap();
+    let locked = || ["zlib1g", "libc6"].map(|name| package(&file, name).version);
+    let (before, old) = (text(), locked());
+    let newer = ["zlib1g", "libc6"].map(|name| {
+        let package = package(&file, name);
+        archive.put_newer(&package, "trixie-updates")
+    });
+    archive.sign(now() - 3600, now() + 86_400);
+
+    must(&mut lock(&recipe, &archive, &[]));
+    assert_eq!(text(), before, "what is still to be had stays");
+    let changes = must(&mut lock(&recipe, &archive, &["--all", "--diff", "--json"]));
+    for (old, newer) in old.iter().zip(&newer) {
+        assert!(changes.contains(&format!("{old} (")), "{changes}");
+        assert!(changes.contains(&format!("{newer} (")), "{changes}");
+    }
+    assert_eq!(text(), before, "--diff wrote");
+
+    must(&mut lock(&recipe, &archive, &["--update", "zlib1g"]));
+    assert_eq!(locked(), [newer[0].clone(), old[1].clone()]);
+    must(&mut lock(&recipe, &archive, &["--all"]));
+    assert_eq!(locked(), newer);
+    let error = must_fail(&mut lock(&recipe, &archive, &["--update", "zlib"]), 1);
+    assert_says(&error, &["--update zlib", "no package of that name"]);
+
+    // With nothing newer to be had only --renew changes anything, and that only the time.
+    let pinned = text();
+    must(&mut lock(&recipe, &archive, &["--all"]));
+    assert_eq!(text(), pinned);
+    let long_ago = pinned.replace(&epoch(&pinned), "epoch = 1700000000");
+    fs_err::write(&file, &long_ago).unwrap();
+    must(&mut lock(&recipe, &archive, &["--renew"]));
+    let seconds = epoch(&text()).replace("epoch = ", "").parse::<u64>();
+    assert!(now() - seconds.unwrap() < 600, "{}", epoch(&text()));
+    assert_eq!(locked(), newer);
+
+    // A suite without its index stops everything, or is left out by name.
+    let updates = archive.suite("trixie-updates").join("main/binary-amd64");
+    fs_err::remove_file(updates.join("Packages.xz")).unwrap();
+    let error = must_fail(&mut lock(&recipe, &archive, &["--all"]), 5);
+    assert_says(&error, &["trixie-updates", "--skip-suite trixie-updates"]);
+    let skip = ["--all", "--skip-suite", "trixie-updates"];
+    must(&mut lock(&recipe, &archive, &skip));
+    assert_eq!(locked(), old);
+    let suites = "suites = [\"trixie\", \"trixie-security\"]";
+    assert!(text().contains(suites), "{}", text());
+}
+
+/// The line of a lock that has its time.
+fn epoch(lock: &str) -> String {
+    let line = lock.lines().find(|line| line.starts_with("epoch = "));
+    line.unwrap().to_owned()
 }

@@ -3,6 +3,7 @@
 
 use super::inputs::{Package, files_below, packages, sha256};
 use super::tool;
+use imgbuild_base::Digest;
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, EncryptionCaps, KeyType, SecretKeyParamsBuilder,
     SignedSecretKey, SubkeyParamsBuilder,
@@ -123,6 +124,24 @@ impl Archive {
         let path = dir.join("Packages");
         fs_err::write(&path, text).unwrap();
         tool("xz", &["--force", path.to_str().unwrap()]);
+    }
+
+    /// Has a newer version of a package in a suite; [`Self::sign`] makes it known. The version.
+    pub fn put_newer(&self, package: &Package, suite: &str) -> String {
+        let version = format!("{}.1", package.version);
+        let newer = Package {
+            sha256: Digest::of(version.as_bytes()).to_string(),
+            version: version.clone(),
+            ..package.clone()
+        };
+        let index = self
+            .suite(suite)
+            .join("main")
+            .join(format!("binary-{}", self.arch))
+            .join("Packages.xz");
+        let text = tool("xz", &["-dc", index.to_str().unwrap()]);
+        self.write_index(suite, "main", &(text + &stanza(&newer, &[])));
+        version
     }
 
     /// Signs every suite: made at `made`, valid until `until` (seconds since 1970).

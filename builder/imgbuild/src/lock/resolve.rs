@@ -91,6 +91,7 @@ impl Resolver<'_> {
     /// it is to be renewed.
     pub(crate) fn lock(&self) -> Result<Lock> {
         let debian = self.debian()?;
+        self.check_names(&debian)?;
         let etcd = self.etcd()?;
         if let Some(old) = self.old {
             let same = old.debian.packages == debian.packages
@@ -101,6 +102,27 @@ impl Resolver<'_> {
             }
         }
         Ok(Lock::new(self.recipe, self.now, debian, etcd))
+    }
+
+    /// What is to be newer must be something that the lock pins, or pinned so far.
+    fn check_names(&self, debian: &Debian) -> Result<()> {
+        let Wish::Update(names) = self.wish else {
+            return Ok(());
+        };
+        let old = self.old.map(|lock| &lock.debian);
+        let pinned = |name: &str| {
+            let locks = [Some(debian), old].into_iter().flatten();
+            let mut packages = locks.flat_map(|lock| &lock.packages);
+            name == "etcd" || packages.any(|package| package.name.as_str() == name)
+        };
+        match names.iter().find(|name| !pinned(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let text = format!("--update {name}: no package of that name is locked");
+                Err(CommandError::msg(Failure::Other, text)
+                    .hint("it takes names from the lock, and `etcd`; --all updates everything"))
+            }
+        }
     }
 
     fn debian(&self) -> Result<Debian> {
