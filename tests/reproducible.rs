@@ -205,12 +205,48 @@ fn everything_built_by_a_stranger_is_the_same_compiler_output_included() {
     }
 }
 
+/// And a first build stays within its bounds: 500 MB of memory, and hardly more written than what
+/// is kept, which is the new objects of the store and the images without their holes.
 #[test]
 fn a_virtual_machines_images_are_the_same_too() {
     let (_dir, own) = own_build("vm-3node");
     let stranger = Stranger::new("vm-3node", |store, _| store_with_etcd(store));
-    must(&mut stranger.build(&[]));
+    let objects = stranger.store.join("objects");
+    let had = on_disk(&objects);
+    let figures = stranger.dir.path().join("home/figures");
+    let time = [
+        "/usr/bin/time",
+        "-f",
+        "%M %O",
+        "-o",
+        figures.to_str().unwrap(),
+    ];
+    must(&mut stranger.build(&time));
     assert_eq!(content(&own), content(&stranger.out));
+
+    let figures = fs_err::read_to_string(&figures).unwrap();
+    let numbers = figures
+        .split_whitespace()
+        .map(|number| number.parse::<u64>());
+    let [peak, written] = numbers.collect::<Result<Vec<_>, _>>().unwrap()[..] else {
+        panic!("{figures}")
+    };
+    let (peak, written) = (peak * 1024, written * 512);
+    assert!(peak <= 500_000_000, "{peak} bytes of memory at once");
+    let kept = on_disk(&objects) - had + on_disk(&stranger.out);
+    assert!(
+        written <= kept / 10 * 12,
+        "{written} bytes written for {kept}"
+    );
+}
+
+/// The bytes that the files below a directory take.
+fn on_disk(dir: &Path) -> u64 {
+    let sizes = tool(
+        "du",
+        &["--block-size=1", "--summarize", dir.to_str().unwrap()],
+    );
+    sizes.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// Apart from the compiler's sandbox a build starts no other program, mounts nothing and enters
