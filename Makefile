@@ -3,6 +3,7 @@
 # make test                     install what the tests need (as root) and run all of them
 # make check                    formatting, lints, generated files
 # make bench                    the figures the README claims, against the field's tools
+# make dist                     static binaries for x86_64 and aarch64, as dist/imgbuild-*
 
 RECIPE ?= pi-2node
 CARGO ?= cargo
@@ -16,7 +17,7 @@ TEST_PACKAGES = binutils cpio curl debian-archive-keyring dosfstools dpkg e2fspr
 # One test compiles with the machine's own go, whichever it is.
 TEST_PACKAGES += $(if $(shell command -v go),,golang-go)
 
-.PHONY: all build images test test-packages check bench doc-files clean
+.PHONY: all build images test test-packages check bench dist docs clean
 
 all: build
 
@@ -47,6 +48,16 @@ check:
 
 bench: build
 	bash benches/run $(IMGBUILD)
+
+dist:
+	CARGO=$(CARGO) packaging/dist
+
+# The committed copies of what the program says of itself; a test compares them.
+docs: build
+	$(IMGBUILD) reference > docs/recipe-reference.md
+	$(IMGBUILD) reference --schema > docs/recipe.schema.json
+	$(IMGBUILD) reference --output > docs/output.md
+	$(IMGBUILD) reference --output --schema > docs/output.schema.json
 
 clean:
 	$(CARGO) clean

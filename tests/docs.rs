@@ -9,33 +9,17 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use support::archive::now;
 use support::cluster::Cluster;
 use support::{
-    boot_offset, extract_boot, imgbuild, must, one_at_a_time, repository, scratch, variant,
+    boot_offset, commands, extract_boot, imgbuild, must, one_at_a_time, repository, scratch,
+    variant,
 };
 
 fn committed(path: &str) -> String {
     fs_err::read_to_string(repository().join(path)).unwrap()
-}
-
-/// The commands that a help text lists, without `help` itself.
-fn commands(args: &[&str]) -> Vec<String> {
-    let help = must(imgbuild().args(args).arg("--help"));
-    let listed: Vec<String> = help
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
-        .filter(|name| *name != "help")
-        .map(str::to_owned)
-        .collect();
-    assert!(!listed.is_empty(), "no commands in: {help}");
-    listed
 }
 
 /// Manual pages by file name.
@@ -69,6 +53,21 @@ fn the_schema_is_the_programs() {
     assert!(
         printed == committed("docs/recipe.schema.json"),
         "docs/recipe.schema.json is not what `imgbuild reference --schema` prints: write it anew"
+    );
+}
+
+#[test]
+fn the_description_of_the_output_is_the_programs() {
+    let text = must(imgbuild().args(["reference", "--output"]));
+    assert!(
+        text == committed("docs/output.md"),
+        "docs/output.md is not what `imgbuild reference --output` prints: write it anew"
+    );
+    let schema = must(imgbuild().args(["reference", "--output", "--schema"]));
+    assert!(
+        schema == committed("docs/output.schema.json"),
+        "docs/output.schema.json is not what `imgbuild reference --output --schema` prints: write it \
+         anew"
     );
 }
 
@@ -188,6 +187,45 @@ fn links_lead_to_files() {
     }
 }
 
+/// The workflow is YAML that says what each step does, in scripts that bash can read.
+#[test]
+fn the_example_workflow_can_be_read() {
+    let text = committed("docs/examples/release.yml");
+    let documents = yaml_rust2::YamlLoader::load_from_str(&text).unwrap();
+    let workflow = &documents[0];
+    assert!(!workflow["on"].is_badvalue() && !workflow["permissions"].is_badvalue());
+    let mut scripts = 0;
+    for (_, job) in workflow["jobs"].as_hash().unwrap() {
+        assert!(job["runs-on"].as_str().is_some());
+        for step in job["steps"].as_vec().unwrap() {
+            match (step["uses"].as_str(), step["run"].as_str()) {
+                (Some(action), None) => assert!(action.contains('@'), "{action}"),
+                (None, Some(script)) => {
+                    must(Command::new("bash").args(["-n", "-c", script]));
+                    scripts += 1;
+                }
+                other => panic!("a step does one thing: {other:?}"),
+            }
+        }
+    }
+    assert!(scripts >= 3, "{scripts} scripts");
+}
+
+/// make reads the example, and would run what it says.
+#[test]
+fn the_example_makefile_can_be_read() {
+    let file = repository().join("docs/examples/Makefile");
+    for goal in ["all", "check", "renew", "update"] {
+        let mut make = Command::new("make");
+        make.arg("--dry-run").arg("-f").arg(&file).arg(goal);
+        let said = must(make.arg("RECIPE=vm-1node"));
+        assert!(
+            said.contains("imgbuild") && said.contains("vm-1node"),
+            "{goal}: {said}"
+        );
+    }
+}
+
 #[test]
 fn every_command_has_a_manual_page() {
     let pages = pages();
@@ -222,34 +260,6 @@ fn every_command_has_a_manual_page() {
             assert!(page.contains(part), "{file} lacks {part}: {page}");
         }
     }
-}
-
-#[test]
-fn completions_know_every_command() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = must(imgbuild().args(["completions", shell]));
-        for command in commands(&[]) {
-            assert!(script.contains(&command), "{shell} lacks {command}");
-        }
-        assert!(script.contains("recipe"), "{shell} lacks --recipe");
-    }
-}
-
-#[test]
-fn bash_reads_its_completions() {
-    let script = must(imgbuild().args(["completions", "bash"]));
-    let mut bash = Command::new("bash")
-        .args(["-n", "-"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = bash.stdin.take().unwrap();
-    stdin.write_all(script.as_bytes()).unwrap();
-    drop(stdin);
-    let output = bash.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
 /// The README's way to renew certificates: another "now", and the node's layer exchanged on the

@@ -36,6 +36,8 @@ pub struct Cluster {
     child: Child,
     input: ChildStdin,
     nodes: Arc<Mutex<BTreeMap<String, NodeView>>>,
+    /// Lines that are not as the schema says.
+    wrong: Arc<Mutex<Vec<String>>>,
     admin: PathBuf,
     work: PathBuf,
     scratch: Option<tempfile::TempDir>,
@@ -68,13 +70,16 @@ impl Cluster {
             .spawn()
             .unwrap();
         let nodes: Arc<Mutex<BTreeMap<String, NodeView>>> = Arc::default();
-        let seen = Arc::clone(&nodes);
+        let wrong: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (seen, strange) = (Arc::clone(&nodes), Arc::clone(&wrong));
+        let schema = super::messages::output_schema();
         let output = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                let Ok(value) = serde_json::from_str::<Value>(&line) else {
-                    continue;
-                };
+                let value: Value = serde_json::from_str(&line).unwrap_or_default();
+                if let Some(error) = schema.iter_errors(&value).next() {
+                    strange.lock().unwrap().push(format!("{error}: {line}"));
+                }
                 if value["type"] == "node" {
                     let data = &value["data"];
                     let text = |key: &str| data[key].as_str().unwrap_or_default().to_owned();
@@ -92,6 +97,7 @@ impl Cluster {
             input: child.stdin.take().unwrap(),
             child,
             nodes,
+            wrong,
             admin: out.join("admin"),
             work: work.to_owned(),
             scratch: None,
@@ -295,6 +301,9 @@ impl Cluster {
             }
         };
         assert!(status.success(), "imgbuild run ended with {status}");
+        let wrong = self.wrong.lock().unwrap();
+        assert!(wrong.is_empty(), "not as the schema says: {wrong:?}");
+        drop(wrong);
         self.assert_nothing_left();
     }
 

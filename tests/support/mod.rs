@@ -17,6 +17,7 @@ pub mod archive;
 pub mod cluster;
 pub mod console;
 pub mod inputs;
+pub mod messages;
 pub mod plain;
 pub mod server;
 pub mod upstream;
@@ -87,6 +88,23 @@ pub fn run(command: &mut Command) -> Output {
         Ok(output) => output,
         Err(error) => panic!("{command:?} cannot be started: {error}"),
     }
+}
+
+/// The commands that a help text lists, without `help` itself.
+#[track_caller]
+pub fn commands(args: &[&str]) -> Vec<String> {
+    let help = must(imgbuild().args(args).arg("--help"));
+    let listed: Vec<String> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect();
+    assert!(!listed.is_empty(), "no commands in: {help}");
+    listed
 }
 
 /// A foreign tool with arguments.

@@ -1,5 +1,6 @@
 //! What ends a command early: one kind, one exit code, one hint.
 
+use crate::messages::work;
 use std::fmt;
 
 /// Why a command failed, in the terms of the documented exit codes.
@@ -7,6 +8,8 @@ use std::fmt;
 pub(crate) enum Failure {
     /// Anything that has no code of its own.
     Other,
+    /// The command line is wrong.
+    Usage,
     /// The recipe has mistakes, or there is no such recipe.
     Recipe,
     /// The lock is missing, damaged, or does not match its recipe.
@@ -24,10 +27,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Every kind with its exit code and meaning; the manual page is made from this. Code 2
-    /// is the command line's own (a usage error), 130 an interrupted run.
-    pub(crate) const ALL: [(Self, u8, &'static str); 8] = [
+    /// Every kind with its exit code and meaning; the manual page is made from this. 130 is an
+    /// interrupted run.
+    pub(crate) const ALL: [(Self, u8, &'static str); 9] = [
         (Self::Other, 1, "something else went wrong"),
+        (Self::Usage, 2, "the command line is wrong"),
         (Self::Recipe, 3, "the recipe has mistakes or was not found"),
         (
             Self::Lock,
@@ -140,6 +144,15 @@ impl CommandError {
         self.failure.exit_code()
     }
 
+    /// The error for programs.
+    pub(crate) fn message(&self) -> work::Error {
+        work::Error {
+            exit_code: self.exit_code(),
+            text: self.rendered.clone().unwrap_or_else(|| self.to_string()),
+            hint: self.hint.clone(),
+        }
+    }
+
     /// The text for standard error.
     pub(crate) fn render(&self, color: bool) -> String {
         if let Some(report) = &self.rendered {
@@ -189,7 +202,7 @@ mod tests {
             .map(|(kind, ..)| kind.exit_code())
             .collect();
         codes.dedup();
-        assert_eq!(codes, [1, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! what the store does not have, [`image`] arranges the layers on disks, [`overlay`] puts them
 //! into archives for machines that have an operating system already, [`output`] puts the
 //! finished directory in place, [`summary`] says what was made. [`pipeline`] is that list of
-//! verbs; [`means`] are what it works with. Only [`terminal`] prints.
+//! verbs; [`means`] are what it works with. Only [`terminal`] prints; [`messages`] are what it
+//! prints for programs.
 
 mod archive;
 mod assembly;
@@ -18,6 +19,7 @@ mod images;
 mod interrupt;
 mod lock;
 mod means;
+mod messages;
 mod output;
 mod overlay;
 mod passphrase;

@@ -261,6 +261,24 @@ pub(crate) fn put_file(dir: &Path, name: &str, content: &[u8], mode: u32) -> io:
     partial.keep(&target)
 }
 
+/// Writes `content` to a new file whole or not at all, and never over one that is there or
+/// appears meanwhile: that is an error of kind `AlreadyExists`.
+pub(crate) fn put_new_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let dir = match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".imgbuild-new-")
+        .tempfile_in(dir)?;
+    file.write_all(content)?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,6 @@ use imgbuild_cluster::{Composer, Facts, Passphrases, Sources};
 use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{Format, Node};
-use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -152,7 +151,7 @@ fn wanted(recipe: &Recipe, names: &[String]) -> Result<Vec<usize>> {
 }
 
 /// A finished image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct BuiltImage {
     /// Whose it is.
     pub(crate) node: NodeName,

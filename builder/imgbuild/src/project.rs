@@ -2,12 +2,12 @@
 
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::lock::Lock;
+use crate::output::put_new_file;
 use imgbuild_cluster::Sources;
 use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::values::SourcePath;
 use imgbuild_recipe::{FindError, Origin, Recipe, Source};
 use miette::{GraphicalReportHandler, GraphicalTheme};
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -17,33 +17,6 @@ pub(crate) struct Project {
     source: Source,
     /// The recipe.
     pub(crate) recipe: Recipe,
-}
-
-/// A recipe for the list of them.
-#[derive(Debug, Serialize)]
-pub(crate) struct Listed {
-    /// What `--recipe` takes.
-    pub(crate) name: String,
-    /// Where it is from.
-    pub(crate) origin: String,
-    /// What it is.
-    pub(crate) about: String,
-}
-
-/// Every recipe that can be named.
-pub(crate) fn list() -> Result<Vec<Listed>> {
-    let found = imgbuild_recipe::list(Path::new("")).or_fail(Failure::Recipe)?;
-    Ok(found
-        .into_iter()
-        .map(|source| Listed {
-            name: source.name.clone(),
-            origin: match &source.origin {
-                Origin::File(path) => path.display().to_string(),
-                Origin::Builtin { .. } => "built in".to_owned(),
-            },
-            about: source.summary().to_owned(),
-        })
-        .collect())
 }
 
 impl Project {
@@ -56,9 +29,9 @@ impl Project {
                 FindError::Read(_) => failed,
             }
         })?;
-        let recipe = source.load().map_err(|mistakes| {
-            CommandError::rendered(Failure::Recipe, report(&mistakes, color))
-        })?;
+        let recipe = source
+            .load()
+            .map_err(|mistakes| mistaken(&mistakes, color))?;
         Ok(Self { source, recipe })
     }
 
@@ -187,8 +160,8 @@ fn read_source(path: &Path) -> Result<Vec<u8>> {
         .hint("`source` takes files of at most 64 MiB; pack larger things as a Debian package"))
 }
 
-/// The mistakes as people read them: underlined in the file.
-fn report(mistakes: &imgbuild_recipe::RecipeErrors, color: bool) -> String {
+/// The mistakes of a recipe as people read them: underlined in the file.
+pub(crate) fn mistaken(mistakes: &imgbuild_recipe::RecipeErrors, color: bool) -> CommandError {
     let theme = if color {
         GraphicalTheme::unicode()
     } else {
@@ -196,10 +169,11 @@ fn report(mistakes: &imgbuild_recipe::RecipeErrors, color: bool) -> String {
     };
     let mut text = String::new();
     let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
-    match handler.render_report(&mut text, mistakes) {
+    let report = match handler.render_report(&mut text, mistakes) {
         Ok(()) => text.trim_end().to_owned(),
         Err(_) => mistakes.to_string(),
-    }
+    };
+    CommandError::rendered(Failure::Recipe, report)
 }
 
 /// The store's directory: the option, or the user's cache directory (XDG Base Directory
@@ -227,7 +201,7 @@ pub(crate) fn secret(path: &Path) -> Result<(ClusterSecret, bool)> {
         return Ok((read_secret(path)?, false));
     }
     let secret = ClusterSecret::generate().or_fail(Failure::Other)?;
-    match create_secret(path, &secret) {
+    match put_new_file(path, secret.to_text().expose().as_bytes(), 0o600) {
         Ok(()) => Ok((secret, true)),
         // Another build made one at the same moment: that one it is.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -257,20 +231,4 @@ fn read_secret(path: &Path) -> Result<ClusterSecret> {
     ClusterSecret::parse(&text)
         .or_fail(Failure::Other)
         .map_err(|error| error.context(format!("reading the secret {}", path.display())))
-}
-
-/// Writes a new secret whole or not at all, and never over one that appeared meanwhile.
-fn create_secret(path: &Path, secret: &ClusterSecret) -> std::io::Result<()> {
-    use std::io::Write;
-    let dir = match path.parent() {
-        Some(dir) if dir != Path::new("") => dir,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".imgbuild-secret-")
-        .tempfile_in(dir)?;
-    file.write_all(secret.to_text().expose().as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path)?;
-    Ok(())
 }

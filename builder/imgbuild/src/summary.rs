@@ -2,14 +2,16 @@
 //! end.
 
 use crate::assembly::Assembly;
+use crate::messages::explain::{StepRecord, Steps};
+use crate::messages::{self, Message};
 use crate::output::OutDir;
 use crate::pipeline::Built;
 use crate::plan::Plan;
+use crate::plan::graph::Step;
 use crate::terminal::table;
 use imgbuild_base::{ByteSize, Epoch};
 use imgbuild_recipe::resolved::Format;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::io;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -29,38 +31,31 @@ pub(crate) struct Description {
     /// The shared layers by file name, lowest first, with their SHA-256.
     pub(crate) layers: Vec<(String, String)>,
     /// Every step: its key, and what decided it.
-    pub(crate) steps: BTreeMap<String, StepRecord>,
-}
-
-/// A step as it was when it was built.
-#[derive(Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub(crate) struct StepRecord {
-    /// The step's key.
-    pub(crate) key: String,
-    /// Parameters by name, and inputs' keys by the inputs' names.
-    pub(crate) decided_by: BTreeMap<String, String>,
+    pub(crate) steps: Steps,
 }
 
 /// The records of a plan's steps.
-pub(crate) fn records(plan: &Plan) -> BTreeMap<String, StepRecord> {
+pub(crate) fn records(plan: &Plan) -> Steps {
     plan.graph
         .iter()
-        .map(|(_, step)| {
-            let params = step
-                .params
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()));
-            let inputs = step.inputs.iter().map(|id| {
-                let input = plan.graph.step(*id);
-                (input.name(), input.key.to_string())
-            });
-            let record = StepRecord {
-                key: step.key.to_string(),
-                decided_by: params.chain(inputs).collect(),
-            };
-            (step.name(), record)
-        })
+        .map(|(_, step)| (step.name(), record(plan, step)))
         .collect()
+}
+
+/// The record of one step.
+pub(crate) fn record(plan: &Plan, step: &Step) -> StepRecord {
+    let params = step
+        .params
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let inputs = step.inputs.iter().map(|id| {
+        let input = plan.graph.step(*id);
+        (input.name(), input.key.to_string())
+    });
+    StepRecord {
+        key: step.key.to_string(),
+        decided_by: params.chain(inputs).collect(),
+    }
 }
 
 /// Writes checksums and description into the output directory.
@@ -84,19 +79,35 @@ pub(crate) fn write(assembly: &Assembly<'_>, out: &mut OutDir) -> io::Result<()>
 }
 
 impl Built {
-    /// The build for programs.
-    pub(crate) fn summary(&self) -> serde_json::Value {
-        serde_json::json!({
-            "recipe": self.name,
-            "out": self.out,
-            "admin": self.admin,
-            "secret": self.secret.0,
-            "images": self.images,
-            "steps": self.steps,
-            "seconds": self.took.as_secs_f64(),
-            "members": self.facts.quorum.members(),
-            "tolerates": self.facts.quorum.tolerance(),
-            "certificates_until": self.facts.certificates_until,
+    /// The build for programs. `checked`: a second one was the same.
+    pub(crate) fn message(&self, checked: bool) -> Message {
+        let (secret, secret_is_new) = self.secret.clone();
+        let images = self.images.iter().map(|image| messages::build::Image {
+            node: image.node.to_string(),
+            address: image.address,
+            format: image.format.as_str(),
+            path: image.path.clone(),
+            sha256: image.sha256.to_string(),
+            size: image.size,
+            content: image.content,
+            unchanged: image.unchanged,
+        });
+        Message::Build(messages::build::Build {
+            recipe: self.name.clone(),
+            out: self.out.clone(),
+            admin: self.admin.clone(),
+            secret,
+            secret_is_new,
+            images: images.collect(),
+            steps: messages::build::StepCount {
+                done: self.steps.done,
+                cached: self.steps.cached,
+            },
+            seconds: self.took.as_secs_f64(),
+            members: self.facts.quorum.members(),
+            tolerates: self.facts.quorum.tolerance(),
+            certificates_until: self.facts.certificates_until.seconds(),
+            checked,
         })
     }
 

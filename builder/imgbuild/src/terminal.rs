@@ -2,14 +2,15 @@
 //!
 //! Results go to standard output, everything about the work (progress, warnings, errors) to
 //! standard error. On a terminal progress rewrites itself, elsewhere it is plain lines, with
-//! `--quiet` nothing, with `--json` one JSON object a line.
+//! `--quiet` warnings only, with `--json` one JSON object a line ([`crate::messages`]).
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use crate::error::{CommandError, Failure};
+use crate::messages::{Message, work};
 use imgbuild_base::event::{Event, Events, Unit};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ pub(crate) enum Color {
 /// How the run talks to the user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
-    /// Nothing but results and errors.
+    /// Nothing but results, warnings and errors.
     pub(crate) quiet: bool,
     /// Machine-readable lines.
     pub(crate) json: bool,
@@ -49,6 +50,8 @@ impl Terminal {
     pub(crate) fn new(style: Style) -> Self {
         let live = std::io::stderr().is_terminal() && !style.quiet && !style.json;
         let color = match style.color {
+            // Text in JSON is for programs.
+            _ if style.json => false,
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
@@ -60,14 +63,14 @@ impl Terminal {
         } else {
             ProgressDrawTarget::hidden()
         });
-        let events = if style.quiet && !style.json {
-            Events::new(|event| {
+        let events = if style.json {
+            Events::new(move |event| json_event(event, style.quiet))
+        } else if style.quiet {
+            Events::new(move |event| {
                 if let Event::Warning(text) = event {
-                    eprintln!("warning: {text}");
+                    eprintln!("{}", warning(&text, color));
                 }
             })
-        } else if style.json {
-            Events::new(|event| json_event(&event))
         } else if live {
             live_events(bars.clone(), color)
         } else {
@@ -111,17 +114,52 @@ impl Terminal {
     }
 
     /// Prints a result for programs; nothing outside JSON mode.
-    pub(crate) fn json_result(&self, kind: &str, value: &impl Serialize) {
+    pub(crate) fn message(&self, message: &Message) {
         if self.style.json {
-            let line = serde_json::json!({ "imgbuild": 1, "type": kind, "data": value });
-            write_out(&line.to_string());
+            write_out(&json_line(message));
         }
     }
 
-    /// Prints a finished error text.
-    pub(crate) fn error(&self, text: &str) {
+    /// Whether there is somebody to be asked: people are at both ends of a terminal, and no
+    /// program reads along.
+    pub(crate) fn can_ask(&self) -> bool {
+        !self.style.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks, and returns the answer without the blanks around it; `None` when no answer can come
+    /// any more. Only where [`Terminal::can_ask`].
+    pub(crate) fn ask(&self, question: &str) -> std::io::Result<Option<String>> {
+        self.bars.suspend(|| eprint!("{question}"));
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer)?;
+        Ok((read > 0).then(|| answer.trim().to_owned()))
+    }
+
+    /// Says what is wrong with an answer.
+    pub(crate) fn tell(&self, text: &str) {
         self.bars.suspend(|| eprintln!("{text}"));
     }
+
+    /// Prints why the command failed: for people on standard error, for programs as the last
+    /// line of standard output.
+    pub(crate) fn error(&self, error: &CommandError) {
+        if self.style.json {
+            self.message(&Message::Error(error.message()));
+        } else {
+            self.bars
+                .suspend(|| eprintln!("{}", error.render(self.color)));
+        }
+    }
+}
+
+/// The line of a message. One that JSON cannot hold (a path that is not Unicode) becomes an
+/// error, so that the reader is not left without a word.
+fn json_line(message: &Message) -> String {
+    message.line().unwrap_or_else(|error| {
+        let text = format!("a message cannot be written: {error}");
+        let failed = CommandError::msg(Failure::Other, text).message();
+        Message::Error(failed).line().unwrap_or_default()
+    })
 }
 
 /// A closed pipe is the reader's way of saying "enough".
@@ -132,26 +170,13 @@ fn write_out(text: &str) {
 /// Downloads of fewer bytes than this get no line of their own.
 const LARGE: u64 = 4 << 20;
 
-fn json_event(event: &Event) {
-    let value = match event {
-        Event::Started {
-            id,
-            what,
-            total,
-            unit,
-        } => serde_json::json!({
-            "event": "started", "id": id, "what": what, "total": total,
-            "unit": match unit { Unit::Bytes => "bytes", Unit::Items => "items" },
-        }),
-        // A line per chunk would drown the reader.
-        Event::Advanced { .. } => return,
-        Event::Finished { id } => serde_json::json!({ "event": "finished", "id": id }),
-        Event::Cached { what } => serde_json::json!({ "event": "cached", "what": what }),
-        Event::Warning(text) => serde_json::json!({ "event": "warning", "text": text }),
-        Event::Note(text) => serde_json::json!({ "event": "note", "text": text }),
-    };
-    let line = serde_json::json!({ "imgbuild": 1, "type": "event", "data": value });
-    eprintln!("{line}");
+fn json_event(event: Event, quiet: bool) {
+    if quiet && !matches!(event, Event::Warning(_)) {
+        return;
+    }
+    if let Some(event) = work::Event::of(event) {
+        eprintln!("{}", json_line(&Message::Event(event)));
+    }
 }
 
 fn warning(text: &str, color: bool) -> String {

@@ -10,6 +10,7 @@
 //! [`etcd_options`] are the options of etcd itself that `[etcd.options]` may set.
 //!
 //! [`find()`] and [`list()`] look for recipes by name: files, `recipes/`, [`builtin`]s.
+//! [`draft`] writes new ones.
 //! [`LockInputs`] is the part of a recipe that its lock depends on.
 //!
 //! ```
@@ -34,6 +35,7 @@
 
 pub mod builtin;
 mod checker;
+pub mod draft;
 mod error;
 pub mod etcd_options;
 pub mod find;

@@ -1,5 +1,10 @@
 //! The command line as types: help, completions and manual pages all come from here.
 
+pub(crate) mod complete;
+mod init;
+
+pub(crate) use init::InitArgs;
+
 use crate::terminal::Color;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -15,7 +20,7 @@ use std::path::PathBuf;
 #[command(name = "imgbuild", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     /// The recipe to build.
-    #[arg(long, short, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME", add = complete::recipes())]
     pub(crate) recipe: Option<String>,
 
     #[command(flatten)]
@@ -55,7 +60,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true)]
     pub(crate) offline: bool,
 
-    /// Print results and errors only.
+    /// Print results, warnings and errors only.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 
@@ -82,7 +87,7 @@ pub(crate) struct BuildArgs {
     pub(crate) out: Option<PathBuf>,
 
     /// Build only this node's image; may be given several times.
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", add = complete::nodes())]
     pub(crate) node: Vec<String>,
 
     /// The cluster's secret [default: NAME.secret beside the recipe; made when missing].
@@ -121,6 +126,7 @@ pub(crate) enum Command {
     /// Build all images of a recipe.
     Build {
         /// The recipe.
+        #[arg(add = complete::recipes())]
         name: String,
         #[command(flatten)]
         build: BuildArgs,
@@ -131,6 +137,7 @@ pub(crate) enum Command {
     /// at their version unless --update or --all asks for newer ones.
     Lock {
         /// The recipe.
+        #[arg(add = complete::recipes())]
         name: String,
         /// Take the newest version of these packages (or of `etcd`).
         #[arg(long, value_name = "PKG", num_args = 1.., conflicts_with = "all")]
@@ -150,11 +157,17 @@ pub(crate) enum Command {
         #[arg(long)]
         diff: bool,
     },
+    /// Write a new recipe, from flags or by asking.
+    ///
+    /// On a terminal what the flags leave open is asked. The recipe has comments on what else can
+    /// be said and what holds if it is not.
+    Init(InitArgs),
     /// List the recipes that --recipe can name.
     Recipes,
     /// Show a recipe with all its defaults, and what building it would do.
     Show {
         /// The recipe.
+        #[arg(add = complete::recipes())]
         name: String,
         #[command(flatten)]
         build: BuildArgs,
@@ -162,6 +175,7 @@ pub(crate) enum Command {
     /// Explain one step of a build: what decides it, whether it is cached, what changed.
     Why {
         /// The recipe.
+        #[arg(add = complete::recipes())]
         name: String,
         /// The step, as `imgbuild graph` names it, for example base-layer:amd64.
         step: String,
@@ -171,6 +185,7 @@ pub(crate) enum Command {
     /// Print the steps of a build and what they depend on, in Graphviz's language.
     Graph {
         /// The recipe.
+        #[arg(add = complete::recipes())]
         name: String,
         #[command(flatten)]
         build: BuildArgs,
@@ -197,12 +212,26 @@ pub(crate) enum Command {
         /// The directory.
         dir: PathBuf,
     },
-    /// Print the reference of the recipe language (Markdown), or its JSON Schema.
+    /// Print the reference of the recipe language, or of what --json prints.
+    ///
+    /// It is Markdown, or with --schema a JSON Schema.
     Reference {
+        /// Of what --json prints.
+        #[arg(long)]
+        output: bool,
         /// Print the JSON Schema instead.
         #[arg(long)]
         schema: bool,
     },
+}
+
+/// What there is a reference of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// The recipe language.
+    Recipe,
+    /// What `--json` prints.
+    Output,
 }
 
 /// What can be done with the store.
@@ -233,6 +262,7 @@ pub(crate) enum StoreCommand {
 #[derive(Args, Debug, Clone)]
 pub(crate) struct RunArgs {
     /// The recipe; its images are built first if they are not there.
+    #[arg(add = complete::recipes())]
     pub(crate) name: String,
 
     #[command(flatten)]
@@ -255,7 +285,7 @@ pub(crate) struct RunArgs {
     pub(crate) machine: Machine,
 
     /// Leave this node switched off until `start NODE`; may be given several times.
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", add = complete::nodes())]
     pub(crate) hold: Vec<String>,
 
     /// What the nodes' clocks say when they are switched on, as 1970-01-01T00:00:00.
@@ -275,6 +305,7 @@ pub(crate) struct RunArgs {
 #[derive(Args, Debug, Clone)]
 pub(crate) struct PkiArgs {
     /// The recipe.
+    #[arg(add = complete::recipes())]
     pub(crate) name: String,
 
     /// The cluster's secret [default: NAME.secret beside the recipe].

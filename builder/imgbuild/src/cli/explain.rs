@@ -1,6 +1,8 @@
 //! `show`, `why` and `graph`: what a build would do, and why.
 
 use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::messages::explain::{StepState, ToDo};
+use crate::messages::{self, Message};
 use crate::pipeline::Request;
 use crate::plan::graph::{Kept, Step};
 use crate::realise;
@@ -14,19 +16,15 @@ pub(crate) fn show(terminal: &Terminal, request: &Request) -> Result<()> {
     let plan = request.plan()?;
     let at_hand = realise::at_hand(&plan, &request.means)?;
     let needed = plan.graph.needed(&plan.goals(), |id| at_hand.contains(&id));
-    let mut kinds: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut steps: BTreeMap<&str, ToDo> = BTreeMap::new();
     for (id, step) in plan.graph.iter() {
-        let (all, todo) = kinds.entry(step.kind.name()).or_default();
-        *all += 1;
-        *todo += usize::from(needed.contains(&id));
+        let kind = steps.entry(step.kind.name()).or_default();
+        kind.all += 1;
+        kind.to_do += usize::from(needed.contains(&id));
     }
     let recipe = &request.project.recipe;
-    terminal.json_result(
-        "show",
-        &serde_json::json!({ "recipe": recipe, "steps": kinds }),
-    );
     let resolved = toml::to_string(recipe).or_fail(Failure::Other)?;
-    let downloads: u64 = plan
+    let download: u64 = plan
         .packages
         .iter()
         .filter(|(id, _)| needed.contains(id))
@@ -37,11 +35,17 @@ pub(crate) fn show(terminal: &Terminal, request: &Request) -> Result<()> {
         request.project.file_name()
     );
     text.push_str("# what building it does\n");
-    for (kind, (all, todo)) in kinds {
-        text.push_str(&format!("# {kind:12} {todo} of {all} to be done\n"));
+    for (kind, ToDo { all, to_do }) in &steps {
+        text.push_str(&format!("# {kind:12} {to_do} of {all} to be done\n"));
     }
-    text.push_str(&format!("# to download: {}", ByteSize::bytes(downloads)));
+    text.push_str(&format!("# to download: {}", ByteSize::bytes(download)));
     terminal.result(&text);
+    let shown = messages::explain::Show {
+        recipe: recipe.clone(),
+        steps,
+        download,
+    };
+    terminal.message(&Message::Show(Box::new(shown)));
     Ok(())
 }
 
@@ -49,8 +53,6 @@ pub(crate) fn show(terminal: &Terminal, request: &Request) -> Result<()> {
 pub(crate) fn graph(terminal: &Terminal, request: &Request) -> Result<()> {
     let plan = request.plan()?;
     let at_hand = realise::at_hand(&plan, &request.means)?;
-    let records = summary::records(&plan);
-    terminal.json_result("graph", &records);
     let mut text = format!("digraph \"{}\" {{\n  rankdir=LR;\n", request.project.name());
     for (id, step) in plan.graph.iter() {
         let style = match step.kind.kept() {
@@ -66,6 +68,7 @@ pub(crate) fn graph(terminal: &Terminal, request: &Request) -> Result<()> {
     }
     text.push('}');
     terminal.result(&text);
+    terminal.message(&Message::Graph(summary::records(&plan)));
     Ok(())
 }
 
@@ -82,34 +85,44 @@ pub(crate) fn why(terminal: &Terminal, request: &Request, name: &str) -> Result<
     })?;
     let at_hand = realise::at_hand(&plan, &request.means)?;
     let step = plan.graph.step(id);
-    let records = summary::records(&plan);
-    let record = &records[name];
+    let record = summary::record(&plan, step);
     let last = last_build(request);
-    let before = last.as_ref().and_then(|last| last.steps.get(name));
+    let before = last.and_then(|mut last| last.steps.remove(name));
     let state = state(step, at_hand.contains(&id));
-    terminal.json_result(
-        "why",
-        &serde_json::json!({ "step": name, "state": state, "now": record, "before": before }),
-    );
-    let mut text = format!("{name}\n  key {}\n  {state}\n", step.key);
+    let mut text = format!("{name}\n  key {}\n  {}\n", step.key, told(state));
     for (what, value) in &record.decided_by {
         text.push_str(&format!("  {what} = {value}\n"));
     }
-    text.push_str(&match before {
+    text.push_str(&match &before {
         None => "not part of the last build in the output directory".to_owned(),
-        Some(before) if before == record => "the same as in the last build".to_owned(),
+        Some(before) if *before == record => "the same as in the last build".to_owned(),
         Some(before) => changes(&before.decided_by, &record.decided_by),
     });
     terminal.result(&text);
+    terminal.message(&Message::Why(messages::explain::Why {
+        step: step.name(),
+        state,
+        now: record,
+        before,
+    }));
     Ok(())
 }
 
-fn state(step: &Step, at_hand: bool) -> &'static str {
+fn state(step: &Step, at_hand: bool) -> StepState {
     match (step.kind.kept(), at_hand) {
-        (Kept::Store, true) => "its result is in the store",
-        (Kept::Store, false) => "to be made",
-        (Kept::Memory, _) => "made in memory when something needs it; never stored",
-        (Kept::Output, _) => "written to the output directory",
+        (Kept::Store, true) => StepState::Stored,
+        (Kept::Store, false) => StepState::ToBeMade,
+        (Kept::Memory, _) => StepState::Memory,
+        (Kept::Output, _) => StepState::Output,
+    }
+}
+
+fn told(state: StepState) -> &'static str {
+    match state {
+        StepState::Stored => "its result is in the store",
+        StepState::ToBeMade => "to be made",
+        StepState::Memory => "made in memory when something needs it; never stored",
+        StepState::Output => "written to the output directory",
     }
 }
 

@@ -5,6 +5,8 @@ use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::lock::diff::diff;
 use crate::lock::resolve::{Resolver, Wish};
 use crate::means::Means;
+use crate::messages::lock::Outcome;
+use crate::messages::{self, Message};
 use crate::output;
 use crate::project::Project;
 use crate::terminal::{Terminal, table};
@@ -60,31 +62,48 @@ pub(crate) fn lock(
     }
     .lock()?;
     let changes = diff(old.as_ref(), &new);
-    terminal.json_result("lock", &changes);
-    let rows: Vec<Vec<String>> = changes
+    let outcome = match (old.as_ref() == Some(&new), wanted.only_show) {
+        (true, _) => Outcome::UpToDate,
+        (false, true) => Outcome::LeftAsItIs,
+        (false, false) => Outcome::Written,
+    };
+    if outcome == Outcome::Written {
+        write(&path, &new.to_text()?)?;
+    }
+    let done = messages::lock::Lock {
+        path,
+        outcome,
+        packages: new.debian.packages.len(),
+        changes,
+    };
+    terminal.summary(&text(&done));
+    terminal.message(&Message::Lock(done));
+    Ok(())
+}
+
+/// What was done, for people.
+fn text(done: &messages::lock::Lock) -> String {
+    let rows: Vec<Vec<String>> = done
+        .changes
         .iter()
         .map(|change| {
             let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
             vec![change.what.clone(), shown(&change.old), shown(&change.new)]
         })
         .collect();
-    let shown = path.display();
-    let unchanged = old.as_ref() == Some(&new);
-    if !rows.is_empty() {
-        terminal.summary(&table(&["input", "was", "is"], &rows));
+    let shown = done.path.display();
+    let outcome = match done.outcome {
+        Outcome::UpToDate => format!("{shown} is up to date"),
+        Outcome::LeftAsItIs => format!("{shown} was left as it is"),
+        Outcome::Written => format!(
+            "{shown} pins {} packages; commit it beside its recipe",
+            done.packages
+        ),
+    };
+    match rows.is_empty() {
+        true => outcome,
+        false => format!("{}\n{outcome}", table(&["input", "was", "is"], &rows)),
     }
-    if unchanged {
-        terminal.summary(&format!("{shown} is up to date"));
-    } else if wanted.only_show {
-        terminal.summary(&format!("{shown} was left as it is"));
-    } else {
-        write(&path, &new.to_text()?)?;
-        let count = new.debian.packages.len();
-        terminal.summary(&format!(
-            "{shown} pins {count} packages; commit it beside its recipe"
-        ));
-    }
-    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

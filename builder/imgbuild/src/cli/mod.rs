@@ -1,26 +1,32 @@
 //! The command line: which command, with which options, and how its end is told.
 
 pub(crate) mod args;
+mod documented;
 mod explain;
+mod init;
 mod lock;
 mod meta;
 mod pki;
 mod run;
 mod store;
+mod usage;
 
 use crate::error::{CommandError, Failure, Result};
 use crate::interrupt;
 use crate::pipeline::{self, Request};
 use crate::project::Project;
 use crate::terminal::{Style, Terminal};
-use args::{BuildArgs, Cli, Command, GlobalArgs};
-use clap::{CommandFactory, Parser};
+use args::{BuildArgs, Cli, Command, GlobalArgs, Topic};
 use imgbuild_recipe::resolved::Format;
 use std::process::ExitCode;
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    args::complete::answer();
+    let cli = match usage::read(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let terminal = Terminal::new(Style {
         quiet: cli.global.quiet,
         json: cli.global.json,
@@ -29,13 +35,7 @@ pub(crate) fn main() -> ExitCode {
     match dispatch(&terminal, cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal.json_result(
-                "error",
-                &serde_json::json!({
-                    "exit_code": error.exit_code(), "text": error.render(false),
-                }),
-            );
-            terminal.error(&error.render(terminal.color()));
+            terminal.error(&error);
             ExitCode::from(error.exit_code())
         }
     }
@@ -45,14 +45,7 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
     interrupt::install().map_err(|error| CommandError::new(Failure::Other, &error))?;
     let global = cli.global;
     let Some(command) = cli.command else {
-        let Some(name) = cli.recipe else {
-            Cli::command()
-                .error(
-                    clap::error::ErrorKind::MissingRequiredArgument,
-                    "which recipe? Give --recipe NAME (`imgbuild recipes` lists them) or a command",
-                )
-                .exit()
-        };
+        let name = cli.recipe.unwrap_or_default();
         return build(terminal, &global, &name, &cli.build);
     };
     match command {
@@ -73,6 +66,7 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
             };
             lock::lock(terminal, &global, &name, &wanted)
         }
+        Command::Init(args) => init::init(terminal, &args),
         Command::Recipes => meta::recipes(terminal),
         Command::Show { name, build } => {
             explain::show(terminal, &request(terminal, &global, &name, &build)?)
@@ -93,8 +87,14 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
         }
         Command::Pki(args) => pki::pki(terminal, &args),
         Command::Completions { shell } => meta::completions(terminal, shell),
-        Command::Man { dir } => meta::man(&dir),
-        Command::Reference { schema } => meta::reference(terminal, schema),
+        Command::Man { dir } => meta::man(terminal, &dir),
+        Command::Reference { output, schema } => {
+            let topic = match output {
+                true => Topic::Output,
+                false => Topic::Recipe,
+            };
+            meta::reference(terminal, topic, schema)
+        }
     }
 }
 
@@ -104,7 +104,7 @@ fn build(terminal: &Terminal, global: &GlobalArgs, name: &str, args: &BuildArgs)
     if args.check {
         pipeline::check(&request, &built)?;
     }
-    terminal.json_result("build", &built.summary());
+    terminal.message(&built.message(args.check));
     terminal.summary(&built.table(args.check));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::args::{PkiArgs, PkiCommand};
 use crate::authority;
 use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::messages::{self, Message};
 use crate::output::{make_private_dir, put_file};
 use crate::pipeline::source_date_epoch;
 use crate::project::{self, Project};
@@ -10,23 +11,8 @@ use crate::summary::date;
 use crate::terminal::{Terminal, table};
 use imgbuild_base::Epoch;
 use imgbuild_cluster::{ClientRequest, Composer, Sources};
-use serde::Serialize;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// A certificate for the table.
-#[derive(Debug, Serialize)]
-struct Row {
-    /// Where it is: `CA`, `admin` or a node.
-    place: String,
-    file: String,
-    subject: String,
-    /// Seconds since 1970.
-    from: u64,
-    until: u64,
-    /// Whole days until it ends, by this machine's clock; negative when it has ended.
-    days_left: i64,
-}
 
 /// Runs `imgbuild pki`.
 pub(crate) fn pki(terminal: &Terminal, args: &PkiArgs) -> Result<()> {
@@ -73,7 +59,7 @@ fn days_left(until: Epoch) -> i64 {
 fn show(terminal: &Terminal, project: &Project, composer: &Composer<'_>) -> Result<()> {
     let row = |place: &str, file: String, certificate: &imgbuild_pki::Certificate| {
         let validity = certificate.validity();
-        Row {
+        messages::pki::Certificate {
             place: place.to_owned(),
             file,
             subject: certificate.subject().to_owned(),
@@ -96,7 +82,6 @@ fn show(terminal: &Terminal, project: &Project, composer: &Composer<'_>) -> Resu
             rows.push(row(&place, format!("{root}{path}"), &certificate));
         }
     }
-    terminal.json_result("pki", &rows);
     let lines: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -116,6 +101,7 @@ fn show(terminal: &Terminal, project: &Project, composer: &Composer<'_>) -> Resu
         .collect();
     let head = ["of", "file", "subject", "valid until", "left"];
     terminal.result(&table(&head, &lines));
+    terminal.message(&Message::Pki(rows));
     Ok(())
 }
 
@@ -147,20 +133,22 @@ fn client(
     for (file, text) in &files {
         put_file(out, file, text.as_bytes(), 0o600).or_fail(Failure::Storage)?;
     }
-    let [ca, cert, key] = files.map(|(file, _)| out.join(file).display().to_string());
-    terminal.json_result(
-        "client",
-        &serde_json::json!({
-            "subject": issued.certificate.subject(),
-            "until": until.seconds(),
-            "ca": ca, "certificate": cert, "key": key,
-        }),
-    );
+    let [ca, cert, key] = files.map(|(file, _)| out.join(file));
     terminal.result(&format!(
-        "{} is valid until {}\n  --cacert={ca} --cert={cert} --key={key}",
+        "{} is valid until {}\n  --cacert={} --cert={} --key={}",
         issued.certificate.subject(),
-        date(until)
+        date(until),
+        ca.display(),
+        cert.display(),
+        key.display()
     ));
+    terminal.message(&Message::PkiClient(messages::pki::Client {
+        subject: issued.certificate.subject().to_owned(),
+        until: until.seconds(),
+        ca,
+        cert,
+        key,
+    }));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::args::{Machine, RunArgs, Until};
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::interrupt;
+use crate::messages::{self, Message};
 use crate::pipeline::Built;
 use crate::terminal::Terminal;
 use imgbuild_lab::health::Credentials;
@@ -11,7 +12,6 @@ use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{Addressing, Board, Format, Node};
 use imgbuild_recipe::values::{MacAddress, VlanId};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::net::IpAddr;
@@ -289,18 +289,6 @@ fn describe(phase: &Phase) -> String {
     }
 }
 
-/// A node as JSON has it.
-#[derive(Serialize)]
-struct Line<'a> {
-    node: &'a str,
-    state: String,
-    cut: bool,
-    endpoint: String,
-    ssh_port: Option<u16>,
-    report: Option<&'a str>,
-    seconds: f64,
-}
-
 /// Shows the nodes: a live table on a terminal, a line for each change elsewhere.
 struct View {
     terminal: Terminal,
@@ -361,34 +349,33 @@ impl View {
 
     fn plain(&self, node: &NodeStatus, state: String, elapsed: Duration) {
         let seconds = elapsed.as_secs_f64();
-        let line = Line {
-            node: node.name.as_str(),
+        if self.terminal.live_bars().is_none() {
+            let text = format!("{seconds:6.1} s  {:16} {state}", node.name.as_str());
+            self.terminal.summary(&text);
+        }
+        self.terminal.message(&Message::Node(messages::run::Node {
+            node: node.name.to_string(),
             state,
             cut: node.cut,
             endpoint: endpoint(node),
             ssh_port: node.ports.ssh,
-            report: node.report.as_deref(),
+            report: node.report.clone(),
             seconds,
-        };
-        self.terminal.json_result("node", &line);
-        if self.terminal.live_bars().is_none() {
-            let text = format!("{seconds:6.1} s  {:16} {}", line.node, line.state);
-            self.terminal.summary(&text);
-        }
+        }));
     }
 
     fn announce(&self, status: &[NodeStatus], elapsed: Duration) {
         let endpoints: Vec<String> = status.iter().map(endpoint).collect();
         let endpoints = endpoints.join(",");
         let seconds = elapsed.as_secs_f64();
-        let healthy = serde_json::json!({ "seconds": seconds, "endpoints": endpoints });
-        self.terminal.json_result("healthy", &healthy);
         let admin = self.admin.display();
         self.terminal.summary(&format!(
             "healthy after {seconds:.1} s; from this machine:\n  \
              etcdctl --endpoints={endpoints} \\\n    --cacert={admin}/ca.crt \
              --cert={admin}/client.crt --key={admin}/client.key member list"
         ));
+        let healthy = messages::run::Healthy { seconds, endpoints };
+        self.terminal.message(&Message::Healthy(healthy));
     }
 
     /// How to log in to each node that has an ssh server. The admin bundle knows the nodes'

@@ -2,6 +2,7 @@
 
 use super::args::{GlobalArgs, StoreCommand};
 use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::messages::{self, Message};
 use crate::project;
 use crate::terminal::{Terminal, table};
 use imgbuild_base::ByteSize;
@@ -44,13 +45,13 @@ fn verify(terminal: &Terminal, store: &Store) -> Result<()> {
         .iter()
         .map(|c| c.digest.to_string())
         .collect();
-    terminal.json_result(
-        "store-verify",
-        &serde_json::json!({
-            "objects": report.objects, "bytes": report.bytes, "corrupt": corrupt,
-            "results_removed": report.broken.len(), "strays_removed": report.strays.len(),
-        }),
-    );
+    terminal.message(&Message::StoreVerify(messages::store::Verify {
+        objects: report.objects,
+        bytes: report.bytes,
+        corrupt: corrupt.clone(),
+        results_removed: report.broken.len(),
+        strays_removed: report.strays.len(),
+    }));
     let size = ByteSize::bytes(report.bytes);
     if report.is_sound() {
         terminal.result(&format!("{} objects ({size}), all sound", report.objects));
@@ -73,13 +74,13 @@ fn verify(terminal: &Terminal, store: &Store) -> Result<()> {
 fn gc(terminal: &Terminal, store: &Store, policy: &GcPolicy) -> Result<()> {
     let dry_run = policy.dry_run;
     let report = store.gc(policy).or_fail(Failure::Storage)?;
-    terminal.json_result(
-        "store-gc",
-        &serde_json::json!({
-            "objects": report.objects.len(), "results": report.results.len(),
-            "freed": report.freed, "kept": report.kept, "dry_run": dry_run,
-        }),
-    );
+    terminal.message(&Message::StoreGc(messages::store::Gc {
+        objects: report.objects.len(),
+        results: report.results.len(),
+        freed: report.freed,
+        kept: report.kept,
+        dry_run,
+    }));
     terminal.result(&format!(
         "{} {} objects and {} results ({}); {} stay",
         if dry_run { "would remove" } else { "removed" },
@@ -93,28 +94,24 @@ fn gc(terminal: &Terminal, store: &Store, policy: &GcPolicy) -> Result<()> {
 
 fn du(terminal: &Terminal, store: &Store) -> Result<()> {
     let usage = store.du().or_fail(Failure::Storage)?;
-    let mut rows: Vec<(String, KindUsage)> = usage
-        .kinds
-        .iter()
-        .map(|(kind, usage)| (kind.to_string(), *usage))
-        .collect();
-    rows.push(("fetched and unnamed".to_owned(), usage.unreferenced));
-    rows.push(("cut-off downloads".to_owned(), usage.partials));
-    rows.push(("all".to_owned(), usage.objects));
-    let json: Vec<serde_json::Value> = rows
-        .iter()
-        .map(|(kind, usage)| {
-            serde_json::json!({ "kind": kind, "count": usage.count, "bytes": usage.bytes })
-        })
-        .collect();
-    terminal.json_result("store-du", &json);
+    let row = |kind: &dyn ToString, usage: KindUsage| messages::store::Usage {
+        kind: kind.to_string(),
+        count: usage.count,
+        bytes: usage.bytes,
+    };
+    let kinds = usage.kinds.iter().map(|(kind, usage)| row(kind, *usage));
+    let mut rows: Vec<_> = kinds.collect();
+    rows.push(row(&"fetched and unnamed", usage.unreferenced));
+    rows.push(row(&"cut-off downloads", usage.partials));
+    rows.push(row(&"all", usage.objects));
     let cells: Vec<Vec<String>> = rows
         .iter()
-        .map(|(kind, usage)| {
-            let size = ByteSize::bytes(usage.bytes).to_string();
-            vec![kind.clone(), usage.count.to_string(), size]
+        .map(|row| {
+            let size = ByteSize::bytes(row.bytes).to_string();
+            vec![row.kind.clone(), row.count.to_string(), size]
         })
         .collect();
     terminal.result(&table(&["kind", "objects", "size"], &cells));
+    terminal.message(&Message::StoreDu(rows));
     Ok(())
 }

@@ -1,19 +1,8 @@
 //! How two locks differ, for the user's eyes.
 
 use super::{Etcd, Lock};
-use serde::Serialize;
+use crate::messages::lock::Change;
 use std::collections::BTreeMap;
-
-/// One input that is new, gone or another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Change {
-    /// The input.
-    pub(crate) what: String,
-    /// What the old lock had.
-    pub(crate) old: Option<String>,
-    /// What the new lock has.
-    pub(crate) new: Option<String>,
-}
 
 /// What changed, sorted by name.
 pub(crate) fn diff(old: Option<&Lock>, new: &Lock) -> Vec<Change> {

@@ -32,7 +32,6 @@ use imgbuild_store::{Object, Realised, StepKey, StepKind, StepResult};
 use imgbuild_system::Base;
 use progress::Progress;
 use queue::Queue;
-use serde::Serialize;
 use slots::Slots;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -87,7 +86,7 @@ impl Shared {
 }
 
 /// How many steps a build had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     /// Steps that were run or files that were fetched.
     pub(crate) done: usize,

@@ -4,6 +4,7 @@ use crate::values::{MirrorUrl, PackageName, ValueError, wrong};
 use imgbuild_base::{Arch, ByteSize};
 use serde::Serialize;
 use std::fmt;
+use std::str::FromStr;
 
 /// What the images are made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -123,6 +124,17 @@ impl Board {
             Self::Vm => &[Arch::Amd64, Arch::Arm64],
             Self::RaspberryPi => &[Arch::Arm64, Arch::Armhf],
         }
+    }
+}
+
+impl FromStr for Board {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Self::ALL
+            .into_iter()
+            .find(|board| board.as_str() == text)
+            .ok_or_else(|| wrong(text, "a board: expected vm or raspberry-pi"))
     }
 }
 
