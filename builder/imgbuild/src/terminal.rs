@@ -5,6 +5,7 @@
 //! `--quiet` nothing, with `--json` one JSON object a line.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use crate::error::{Failure, OrFail, Result};
 use imgbuild_base::event::{Event, Events, Unit};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -94,6 +95,23 @@ impl Terminal {
     /// Where a live display may draw; nothing when output is not a terminal.
     pub(crate) fn live_bars(&self) -> Option<&MultiProgress> {
         (!self.bars.is_hidden()).then_some(&self.bars)
+    }
+
+    /// Whether there is somebody to ask.
+    pub(crate) fn can_ask(&self) -> bool {
+        !self.style.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks a question and waits for a line; what is not answered is an empty one.
+    pub(crate) fn ask(&self, question: &str) -> Result<String> {
+        let mut answer = String::new();
+        self.bars
+            .suspend(|| {
+                eprint!("{question}");
+                std::io::stdin().read_line(&mut answer)
+            })
+            .or_fail(Failure::Other)?;
+        Ok(answer.trim().to_owned())
     }
 
     /// Prints a result for people; nothing in JSON mode.
