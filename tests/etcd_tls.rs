@@ -15,13 +15,11 @@ use imgbuild_recipe::etcd_options::{self, Series};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use support::archive::now;
 use support::inputs::write_secret;
 use support::{
-    build, etcd_binaries, extract_layer, imgbuild, must, must_fail, run, scratch, tool, unsquash,
-    variant,
+    build, etcd_binaries, extract_layer, imgbuild, must, must_fail, run, scratch, unsquash, variant,
 };
 
 const DAY: u32 = 86_400;

@@ -90,6 +90,14 @@ fn every_command_prints_what_the_schema_says() {
     };
     let clients = dir.path().join("clients");
     let clients = clients.to_str().unwrap();
+    let layers = dir.path().join("layers");
+    let layers = layers.to_str().unwrap();
+    let card = dir.path().join("card");
+    fs_err::File::create(&card)
+        .unwrap()
+        .set_len(512 << 20)
+        .unwrap();
+    let card = card.to_str().unwrap();
     let runs = [
         ("build", offline(&["build"], &recipe, &out)),
         ("build", offline(&["--recipe"], &recipe, &out)),
@@ -110,6 +118,12 @@ fn every_command_prints_what_the_schema_says() {
             "pki-client",
             of_recipe(&["pki"], &["client", "prometheus", "--out", clients]),
         ),
+        (
+            "node-layer",
+            of_recipe(&["node-layer"], &["etcd-0", "--out", layers]),
+        ),
+        ("flash", of_recipe(&["flash"], &["etcd-0", card, "--yes"])),
+        ("inspect", own(&["inspect", card])),
         ("init", {
             let mut command = own(&["init", "--name", "new", "--subnet", "10.7.0.0/24", "--yes"]);
             command.arg("--out").arg(dir.path().join("new.toml"));
@@ -149,7 +163,11 @@ fn every_command_prints_what_the_schema_says() {
         }
         seen.insert(kind.to_owned());
     }
-    let elsewhere = ["node", "healthy"].map(str::to_owned);
+    // Without a device and a terminal, flash says which there are, and ends.
+    let output = run(&mut of_recipe(&["flash"], &["etcd-0"]));
+    assert_eq!(output.status.code(), Some(10));
+    assert_eq!(kinds(&output), ["devices", "error"]);
+    let elsewhere = ["devices", "node", "healthy"].map(str::to_owned);
     seen.extend(elsewhere);
     assert_eq!(
         seen,

@@ -88,7 +88,7 @@ pub fn leaves<'a>(
 }
 
 /// Every certificate in a PEM file of `tree`, in path order.
-pub(crate) fn certificates(
+pub fn certificates(
     tree: &Tree,
 ) -> impl Iterator<Item = (&TreePath, Result<Certificate, CertificateError>)> {
     tree.iter()

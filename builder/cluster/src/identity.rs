@@ -12,6 +12,10 @@ use minijinja::context;
 
 const HOSTS: Template = overlay!("node/hosts");
 
+/// Where a node's layer says whose it is, for who looks at an image or a card: JSON with the
+/// cluster's name and the node's.
+pub const PLATE: &str = "etc/imgbuild-node.json";
+
 /// Adds the identity's files to a node's layer.
 pub(crate) fn add(
     layer: &mut Layer,
@@ -21,6 +25,12 @@ pub(crate) fn add(
 ) -> Result<(), ComposeError> {
     layer.text("etc/hostname", format!("{}\n", node.name))?;
     layer.text("etc/hosts", hosts(recipe, node)?)?;
+    // Names hold nothing that JSON would have to escape.
+    let plate = format!(
+        "{{\"cluster\":\"{}\",\"node\":\"{}\"}}\n",
+        recipe.cluster.name, node.name
+    );
+    layer.text(PLATE, plate)?;
     layer.file(
         "etc/machine-id",
         0o444,

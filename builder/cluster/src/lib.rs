@@ -44,7 +44,7 @@ pub mod unit;
 mod units;
 
 pub use below::Below;
-pub use clock::{CLOCK_FLOOR, ClockError, check_clock, leaves};
+pub use clock::{CLOCK_FLOOR, ClockError, certificates, check_clock, leaves};
 pub use composer::{ClientRequest, Composer, Facts};
 pub use error::ComposeError;
 pub use files::Sources;

@@ -10,6 +10,7 @@ pub use guid::{Guid, GuidError};
 
 use crate::disk::{Extent, SECTOR};
 use crate::mbr;
+use crate::source::Source;
 use imgbuild_base::ByteSize;
 
 /// Entries of a table; nobody uses another number.
@@ -205,9 +206,48 @@ impl Table {
     /// [`GptError`] when a copy is missing or damaged, or the two disagree.
     pub fn read(image: &[u8]) -> Result<Self, GptError> {
         let size = ByteSize::bytes(image.len() as u64);
+        Self::last_usable(size)?;
+        Self::open_sized(image, size)
+    }
+
+    /// Reads the table of a disk that may be larger than the image that was written to it: the
+    /// primary copy says where the image ends and its backup is.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn open(disk: &(impl Source + ?Sized)) -> Result<Self, GptError> {
+        Self::last_usable(ByteSize::bytes(disk.size().get() / SECTOR * SECTOR))?;
+        let header = sectors(disk, "primary", 1, SECTOR)?;
+        let damaged = |what| GptError::Damaged {
+            copy: "primary",
+            what,
+        };
+        // Trusted only when the header's checksum, looked at next, is right.
+        let size = u64_at(&header, 32).checked_add(1);
+        let size = size.and_then(|last| last.checked_mul(SECTOR));
+        let size = size.filter(|&size| size <= disk.size().get());
+        let size = size.ok_or_else(|| damaged("its backup lies outside the disk"));
+        match size {
+            Ok(size) => Self::open_sized(disk, ByteSize::bytes(size)),
+            // What is wrong with the header itself is the better thing to say.
+            Err(outside) => read_copy(disk, "primary", 1).and(Err(outside)),
+        }
+    }
+
+    /// Reads the copy at the start of a disk only.
+    ///
+    /// # Errors
+    /// [`GptError`] when it is missing or damaged, or does not describe this disk.
+    pub fn primary(disk: &(impl Source + ?Sized)) -> Result<Self, GptError> {
+        let table = read_copy(disk, "primary", 1)?;
+        table.check(Self::last_usable(disk.size())?)?;
+        Ok(table)
+    }
+
+    fn open_sized(disk: &(impl Source + ?Sized), size: ByteSize) -> Result<Self, GptError> {
+        let table = read_copy(disk, "primary", 1)?;
         let last_usable = Self::last_usable(size)?;
-        let table = read_copy(image, "primary", 1)?;
-        let backup = read_copy(image, "backup", size.get() / SECTOR - 1)?;
+        let backup = read_copy(disk, "backup", size.get() / SECTOR - 1)?;
         if table != backup {
             return Err(GptError::Differ);
         }
@@ -226,14 +266,32 @@ pub(crate) fn overlap(ranges: &[(u64, u64)]) -> Option<(usize, usize)> {
         .map(|pair| (pair[0].min(pair[1]) + 1, pair[0].max(pair[1]) + 1))
 }
 
-fn read_copy(image: &[u8], copy: &'static str, at: u64) -> Result<Table, GptError> {
+/// The `length` bytes from sector `from` on, which belong to a copy.
+fn sectors(
+    disk: &(impl Source + ?Sized),
+    copy: &'static str,
+    from: u64,
+    length: u64,
+) -> Result<Vec<u8>, GptError> {
     let damaged = |what| GptError::Damaged { copy, what };
-    let sectors = |from: u64, length: u64| {
-        let start = usize::try_from(from.checked_mul(SECTOR)?).ok()?;
-        let length = usize::try_from(length).ok()?;
-        image.get(start..start.checked_add(length)?)
-    };
-    let header = sectors(at, SECTOR).ok_or_else(|| damaged("the image ends before it"))?;
+    let start = from.checked_mul(SECTOR);
+    let start = start.ok_or_else(|| damaged("it lies beyond the end of any disk"))?;
+    let length = usize::try_from(length).map_err(|_| damaged("it is too long"))?;
+    disk.bytes(start, length)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => damaged("the disk ends before it"),
+            _ => damaged("the medium cannot be read there"),
+        })
+}
+
+fn read_copy(
+    disk: &(impl Source + ?Sized),
+    copy: &'static str,
+    at: u64,
+) -> Result<Table, GptError> {
+    let damaged = |what| GptError::Damaged { copy, what };
+    let header = sectors(disk, copy, at, SECTOR)?;
+    let header = &header[..];
     if &header[..8] != SIGNATURE {
         return Err(damaged("no \"EFI PART\" where its header belongs"));
     }
@@ -251,9 +309,8 @@ fn read_copy(image: &[u8], copy: &'static str, at: u64) -> Result<Table, GptErro
     if (u32_at(header, 80), u32_at(header, 84)) != (ENTRIES, ENTRY) {
         return Err(damaged("it does not have 128 entries of 128 bytes"));
     }
-    let entries = sectors(u64_at(header, 72), ENTRY_SECTORS * SECTOR)
-        .ok_or_else(|| damaged("its entries lie outside the image"))?;
-    if crc32fast::hash(entries) != u32_at(header, 88) {
+    let entries = sectors(disk, copy, u64_at(header, 72), ENTRY_SECTORS * SECTOR)?;
+    if crc32fast::hash(&entries) != u32_at(header, 88) {
         return Err(damaged("its entries' checksum is wrong"));
     }
     let partitions = entries

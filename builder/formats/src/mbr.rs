@@ -124,6 +124,16 @@ impl Table {
     /// [`MbrError`] when there is none, or it does not describe this disk.
     pub fn read(image: &[u8]) -> Result<Self, MbrError> {
         let sector = image.get(..512).ok_or(MbrError::NoSignature)?;
+        Self::decode(sector, ByteSize::bytes(image.len() as u64))
+    }
+
+    /// Reads the table in the first sector of a disk of `size` bytes; unused entries are left
+    /// out.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn decode(sector: &[u8], size: ByteSize) -> Result<Self, MbrError> {
+        let sector = sector.get(..512).ok_or(MbrError::NoSignature)?;
         if sector[510..] != [0x55, 0xAA] {
             return Err(MbrError::NoSignature);
         }
@@ -147,7 +157,7 @@ impl Table {
             signature: long(SIGNATURE),
             partitions,
         };
-        table.check(ByteSize::bytes(image.len() as u64))?;
+        table.check(size)?;
         Ok(table)
     }
 }

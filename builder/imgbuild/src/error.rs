@@ -24,12 +24,14 @@ pub(crate) enum Failure {
     Difference,
     /// The cluster did not reach the state that was asked for.
     Cluster,
+    /// A device is not written to, or does not hold what was written.
+    Device,
 }
 
 impl Failure {
     /// Every kind with its exit code and meaning; the manual page is made from this. 130 is an
     /// interrupted run.
-    pub(crate) const ALL: [(Self, u8, &'static str); 9] = [
+    pub(crate) const ALL: [(Self, u8, &'static str); 10] = [
         (Self::Other, 1, "something else went wrong"),
         (Self::Usage, 2, "the command line is wrong"),
         (Self::Recipe, 3, "the recipe has mistakes or was not found"),
@@ -51,6 +53,11 @@ impl Failure {
         ),
         (Self::Difference, 8, "a second build differs from the first"),
         (Self::Cluster, 9, "the cluster did not become healthy"),
+        (
+            Self::Device,
+            10,
+            "a device is refused, or does not hold what was written",
+        ),
     ];
 
     /// The process's exit code.
@@ -202,7 +209,7 @@ mod tests {
             .map(|(kind, ..)| kind.exit_code())
             .collect();
         codes.dedup();
-        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     }
 
     #[test]

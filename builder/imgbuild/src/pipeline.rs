@@ -1,6 +1,6 @@
 //! From a recipe to its images: the list of verbs.
 
-use crate::assembly::Assembly;
+use crate::assembly::{Assembly, NodeLayer};
 use crate::authority;
 use crate::cli::args::{AuthorityArgs, BuildArgs, GlobalArgs};
 use crate::error::{CommandError, Failure, OrFail, Result};
@@ -233,6 +233,21 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
         steps: assembly.steps(),
         took: started.elapsed(),
     })
+}
+
+/// Puts together the layers of the nodes wanted, of a cluster whose secret is there, and shows
+/// them to `each`. Nothing but the store is written.
+pub(crate) fn node_layers<T>(
+    request: &Request,
+    each: impl Fn(&Assembly<'_>, &NodeLayer<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let plan = request.plan()?;
+    let passphrases = passphrase::read(&request.project, &request.nodes())?;
+    let secret = project::existing_secret(&request.secret)?;
+    let assembly = Assembly::realise(request, plan)?;
+    let composer = request.composer(&secret)?.with_passphrases(passphrases);
+    let layers = assembly.node_layers(&composer)?;
+    layers.iter().map(|own| each(&assembly, own)).collect()
 }
 
 /// The names of everything that may be written for a recipe.

@@ -9,6 +9,7 @@
 //! All disks advance together, a few blocks at a time: what is in memory depends on the number
 //! of threads, not on the disks' sizes.
 
+mod decode;
 mod xz;
 
 use crate::disk::{DiskImage, Window};

@@ -18,7 +18,7 @@ mod read;
 mod time;
 mod write;
 
-pub use read::{Info, ReadError, info, read};
+pub use read::{Info, Listed, ListedKind, ReadError, Stretches, info, list, read};
 
 use crate::disk::Extent;
 use geometry::Geometry;

@@ -1,15 +1,24 @@
-//! From a volume back to a tree, trusting nothing in it.
+//! From a volume back to its files, trusting nothing in it.
 //!
 //! Every cluster may belong to one chain only, which bounds all loops and all memory by the
-//! size of the volume; directories nest at most [`DEEPEST`] levels.
+//! size of the volume; directories nest at most [`DEEPEST`] levels. [`list`] finds out where
+//! files are and leaves their contents where they lie; [`read`] is for volumes in memory.
 
 use super::{name, time};
+use crate::source::Source;
 use bytes::Bytes;
-use imgbuild_base::{ByteSize, Meta, Tree, TreePath};
+use imgbuild_base::{ByteSize, Epoch, Meta, Tree, TreePath};
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
 
 /// How deep directories may nest.
 const DEEPEST: usize = 64;
 const ENTRY: usize = 32;
+/// Bytes of the largest directory: 65536 entries.
+const LARGEST_DIRECTORY: u64 = 2 << 20;
+/// Bytes of the allocation table that are looked at together.
+const WINDOW: u64 = 64 << 10;
 
 /// What a volume says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,54 +72,209 @@ pub enum ReadError {
     /// One name twice.
     #[error("/{0} is there twice: the volume is damaged")]
     Duplicate(TreePath),
+    /// The medium does not give its bytes.
+    #[error("the FAT volume cannot be read at offset {at}: {reason}")]
+    Medium {
+        /// Where, in bytes from the volume's start.
+        at: u64,
+        /// What the system says.
+        reason: String,
+    },
     /// Directories nest too deep.
     #[error("/{0} lies more than 64 directories deep")]
     TooDeep(TreePath),
+}
+
+/// A file or directory of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Time of last change, taken as UTC.
+    pub mtime: Epoch,
+    /// What it is.
+    pub kind: ListedKind,
+}
+
+/// What a volume's entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListedKind {
+    /// A directory; its entries are the paths below it.
+    Directory,
+    /// A file.
+    File(Stretches),
+}
+
+/// Where a file's content lies: stretches of its volume in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stretches(Vec<Range<u64>>);
+
+impl Stretches {
+    /// How long the file is.
+    #[must_use]
+    pub fn size(&self) -> ByteSize {
+        ByteSize::bytes(self.0.iter().map(|part| part.end - part.start).sum())
+    }
+
+    /// Reads the content from the volume it was listed in.
+    pub fn reader<S: Source>(&self, volume: S) -> impl io::Read {
+        FileReader {
+            volume,
+            left: self.0.clone().into(),
+        }
+    }
+
+    /// The content, to be read from any place, in the volume it was listed in.
+    pub fn source<'a, S: Source + 'a>(&'a self, volume: S) -> impl Source + 'a {
+        let ends = self.0.iter().scan(0, |end, part| {
+            *end += part.end - part.start;
+            Some(*end)
+        });
+        FileSource {
+            ends: ends.collect(),
+            parts: &self.0,
+            volume,
+        }
+    }
+
+    /// Leaves the first `size` bytes; whether there were as many.
+    fn truncate(&mut self, size: u64) -> bool {
+        let mut left = size;
+        for part in &mut self.0 {
+            part.end = part.end.min(part.start + left);
+            left -= part.end - part.start;
+        }
+        self.0.retain(|part| !part.is_empty());
+        left == 0
+    }
+}
+
+#[cfg(test)]
+pub(super) fn stretches(parts: Vec<Range<u64>>) -> Stretches {
+    Stretches(parts)
+}
+
+struct FileSource<'a, S> {
+    volume: S,
+    parts: &'a [Range<u64>],
+    /// How far into the file each part reaches.
+    ends: Vec<u64>,
+}
+
+impl<S: Source> Source for FileSource<'_, S> {
+    fn size(&self) -> ByteSize {
+        ByteSize::bytes(self.ends.last().copied().unwrap_or(0))
+    }
+
+    fn read_at(&self, mut at: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            let number = self.ends.partition_point(|&end| end <= at);
+            let (Some(part), Some(end)) = (self.parts.get(number), self.ends.get(number)) else {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            };
+            let left = end - at;
+            let here = usize::try_from(left).unwrap_or(usize::MAX);
+            let (now, later) = buffer.split_at_mut(here.min(buffer.len()));
+            self.volume.read_at(part.end - left, now)?;
+            at += now.len() as u64;
+            buffer = later;
+        }
+        Ok(())
+    }
+}
+
+struct FileReader<S> {
+    volume: S,
+    left: std::collections::VecDeque<Range<u64>>,
+}
+
+impl<S: Source> io::Read for FileReader<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(part) = self.left.front_mut() else {
+            return Ok(0);
+        };
+        let here = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+        let count = here.min(buffer.len());
+        self.volume.read_at(part.start, &mut buffer[..count])?;
+        part.start += count as u64;
+        if part.is_empty() {
+            self.left.pop_front();
+        }
+        Ok(count)
+    }
 }
 
 /// Reads the boot sector.
 ///
 /// # Errors
 /// [`ReadError`] when it is not one of a FAT32 volume that `volume` holds whole.
-pub fn info(volume: &[u8]) -> Result<Info, ReadError> {
+pub fn info(volume: &(impl Source + ?Sized)) -> Result<Info, ReadError> {
     Areas::new(volume).map(|areas| areas.info)
+}
+
+/// Finds all files and directories, reading no file.
+///
+/// # Errors
+/// [`ReadError`] when the volume is damaged in any way that matters for its files.
+pub fn list(volume: &(impl Source + ?Sized)) -> Result<BTreeMap<TreePath, Listed>, ReadError> {
+    let areas = Areas::new(volume)?;
+    let mut reader = Reader {
+        volume,
+        seen: vec![false; areas.info.clusters as usize + 2],
+        areas,
+        window: (0, Vec::new()),
+        listing: BTreeMap::new(),
+    };
+    let mut todo: Vec<(Option<TreePath>, u32)> = vec![(None, reader.areas.root)];
+    while let Some((path, cluster)) = todo.pop() {
+        reader.directory(path.as_ref(), cluster, &mut todo)?;
+    }
+    Ok(reader.listing)
 }
 
 /// Reads all files. Bodies that lie in one piece, as those of [`super::layout`] do, are windows
 /// on `volume`. Modes are 0755 and 0644, owners root; times are taken as UTC.
 ///
 /// # Errors
-/// [`ReadError`] when the volume is damaged in any way that matters for its files.
+/// As [`list`].
 pub fn read(volume: &Bytes) -> Result<Tree, ReadError> {
-    let areas = Areas::new(volume)?;
-    let mut reader = Reader {
-        volume,
-        seen: vec![false; areas.info.clusters as usize + 2],
-        areas,
-        tree: Tree::new(),
-    };
-    let mut todo: Vec<(Option<TreePath>, u32)> = vec![(None, reader.areas.root)];
-    while let Some((path, cluster)) = todo.pop() {
-        reader.directory(path.as_ref(), cluster, &mut todo)?;
+    let mut tree = Tree::new();
+    for (path, entry) in list(&volume[..])? {
+        match entry.kind {
+            ListedKind::Directory => tree.put_dir(path, Meta::root(0o755, entry.mtime)),
+            ListedKind::File(Stretches(parts)) => {
+                let parts: Vec<Bytes> = parts.iter().map(|part| slice(volume, part)).collect();
+                let bytes = match &parts[..] {
+                    [one] => one.clone(),
+                    several => several.concat().into(),
+                };
+                tree.put_file(path, Meta::root(0o644, entry.mtime), bytes);
+            }
+        }
     }
-    Ok(reader.tree)
+    Ok(tree)
+}
+
+/// A stretch that was found in this very volume.
+fn slice(volume: &Bytes, part: &Range<u64>) -> Bytes {
+    let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(volume.len());
+    volume.slice(index(part.start)..index(part.end))
 }
 
 /// Where the areas of a volume are, in bytes.
 struct Areas {
     info: Info,
-    fat: usize,
-    data: usize,
-    cluster: usize,
+    fat: u64,
+    data: u64,
+    cluster: u64,
     root: u32,
 }
 
 impl Areas {
-    fn new(volume: &[u8]) -> Result<Self, ReadError> {
+    fn new(volume: &(impl Source + ?Sized)) -> Result<Self, ReadError> {
         use ReadError::NotFat32;
-        let boot = volume
-            .get(..512)
-            .ok_or(NotFat32("shorter than one sector"))?;
+        if volume.size().get() < 512 {
+            return Err(NotFat32("shorter than one sector"));
+        }
+        let boot = &fetch(volume, 0, 512)?[..];
         if boot[510..] != [0x55, 0xAA] {
             return Err(NotFat32("no 55 aa at offset 510"));
         }
@@ -128,14 +292,13 @@ impl Areas {
         if reserved == 0 || tables == 0 || table == 0 || total <= areas {
             return Err(NotFat32("its areas do not fit its size"));
         }
-        let (expected, found) = (total * sector, volume.len() as u64);
+        let (expected, found) = (total * sector, volume.size().get());
         if expected > found {
             return Err(ReadError::Truncated { expected, found });
         }
         // No more clusters than both the data area and the table have room for; entries 0
         // and 1 of the table are none.
         let clusters = ((total - areas) / per_cluster).min((table * sector / 4).saturating_sub(2));
-        let oversized = |_| NotFat32("larger than this machine can address");
         Ok(Self {
             info: Info {
                 volume_id: u32_at(boot, 67),
@@ -148,69 +311,106 @@ impl Areas {
                     .ok_or(NotFat32("more clusters than FAT32 can count"))?,
                 hidden_sectors: u32_at(boot, 28),
             },
-            fat: usize::try_from(reserved * sector).map_err(oversized)?,
-            data: usize::try_from(areas * sector).map_err(oversized)?,
-            cluster: usize::try_from(per_cluster * sector).map_err(oversized)?,
+            fat: reserved * sector,
+            data: areas * sector,
+            cluster: per_cluster * sector,
             root: u32_at(boot, 44),
         })
     }
 }
 
-struct Reader<'a> {
-    volume: &'a Bytes,
+/// The `length` bytes of the volume from `at` on.
+fn fetch(volume: &(impl Source + ?Sized), at: u64, length: usize) -> Result<Vec<u8>, ReadError> {
+    volume.bytes(at, length).map_err(|error| ReadError::Medium {
+        at,
+        reason: error.to_string(),
+    })
+}
+
+struct Reader<'a, S: ?Sized> {
+    volume: &'a S,
     areas: Areas,
     /// Clusters that belong to a chain already followed.
     seen: Vec<bool>,
-    tree: Tree,
+    /// The part of the allocation table looked at last, and where it begins.
+    window: (u64, Vec<u8>),
+    listing: BTreeMap<TreePath, Listed>,
 }
 
-impl Reader<'_> {
-    /// The clusters from `first` on as one piece of memory, at most `length` bytes of it.
-    fn chain(&mut self, path: &str, first: u32, length: Option<u32>) -> Result<Bytes, ReadError> {
-        let mut runs: Vec<(usize, usize)> = Vec::new();
+impl<S: Source + ?Sized> Reader<'_, S> {
+    /// What the allocation table says of a cluster.
+    fn next(&mut self, cluster: u32) -> Result<u32, ReadError> {
+        let at = self.areas.fat + u64::from(cluster) * 4;
+        let (start, bytes) = &self.window;
+        if at < *start || at + 4 > *start + bytes.len() as u64 {
+            let start = at / WINDOW * WINDOW;
+            let end = (start + WINDOW).min(self.volume.size().get());
+            let length = usize::try_from(end - start).unwrap_or(usize::MAX);
+            self.window = (start, fetch(self.volume, start, length)?);
+        }
+        let (start, bytes) = &self.window;
+        let inside = usize::try_from(at - start).unwrap_or(usize::MAX);
+        Ok(u32_at(bytes, inside) & 0x0FFF_FFFF)
+    }
+
+    /// The clusters from `first` on, at most `length` bytes of them.
+    fn chain(
+        &mut self,
+        path: &str,
+        first: u32,
+        length: Option<u32>,
+    ) -> Result<Stretches, ReadError> {
+        let mut runs: Vec<Range<u64>> = Vec::new();
         let mut cluster = first;
+        let fault = |cluster, what| ReadError::Chain {
+            path: path.to_owned(),
+            cluster,
+            what,
+        };
         loop {
-            let fault = |what| ReadError::Chain {
-                path: path.to_owned(),
-                cluster,
-                what,
-            };
             let index = cluster as usize;
             match self.seen.get_mut(index) {
                 Some(seen) if index >= 2 => {
                     if std::mem::replace(seen, true) {
-                        return Err(fault("its chain runs into itself or another"));
+                        return Err(fault(cluster, "its chain runs into itself or another"));
                     }
                 }
-                _ => return Err(fault("its chain leaves the volume")),
+                _ => return Err(fault(cluster, "its chain leaves the volume")),
             }
-            let start = self.areas.data + (index - 2) * self.areas.cluster;
+            let start = self.areas.data + u64::from(cluster - 2) * self.areas.cluster;
             let end = start + self.areas.cluster;
             match runs.last_mut() {
-                Some(run) if run.1 == start => run.1 = end,
-                _ => runs.push((start, end)),
+                Some(run) if run.end == start => run.end = end,
+                _ => runs.push(start..end),
             }
-            cluster = u32_at(self.volume, self.areas.fat + index * 4) & 0x0FFF_FFFF;
+            cluster = self.next(cluster)?;
             if cluster >= 0x0FFF_FFF8 {
                 break;
             }
         }
-        let mut bytes = match runs[..] {
-            [(start, end)] => self.volume.slice(start..end),
-            _ => {
-                let parts: Vec<&[u8]> = runs.iter().map(|&(s, e)| &self.volume[s..e]).collect();
-                parts.concat().into()
-            }
-        };
-        if let Some(length) = length {
-            if bytes.len() < length as usize {
-                return Err(ReadError::Chain {
-                    path: path.to_owned(),
-                    cluster: first,
-                    what: "its chain is shorter than its size",
-                });
-            }
-            bytes.truncate(length as usize);
+        let mut stretches = Stretches(runs);
+        if let Some(length) = length
+            && !stretches.truncate(length.into())
+        {
+            return Err(fault(first, "its chain is shorter than its size"));
+        }
+        Ok(stretches)
+    }
+
+    /// The entries of the directory that begins at a cluster.
+    fn entries(&mut self, path: &str, cluster: u32) -> Result<Vec<u8>, ReadError> {
+        let stretches = self.chain(path, cluster, None)?;
+        if stretches.size().get() > LARGEST_DIRECTORY {
+            return Err(ReadError::Chain {
+                path: path.to_owned(),
+                cluster,
+                what: "it is a directory of more than 2 MiB",
+            });
+        }
+        let mut bytes = Vec::new();
+        for part in &stretches.0 {
+            let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+            bytes.extend(fetch(self.volume, part.start, length)?);
         }
         Ok(bytes)
     }
@@ -222,7 +422,7 @@ impl Reader<'_> {
         todo: &mut Vec<(Option<TreePath>, u32)>,
     ) -> Result<(), ReadError> {
         let shown = path.map(ToString::to_string).unwrap_or_default();
-        let bytes = self.chain(&shown, cluster, None)?;
+        let bytes = self.entries(&shown, cluster)?;
         let mut long = LongName::default();
         for entry in bytes.chunks_exact(ENTRY) {
             match (entry[0], entry[11]) {
@@ -240,7 +440,7 @@ impl Reader<'_> {
                         directory: shown.clone(),
                         name,
                     })?;
-                    if self.tree.get(&child).is_some() {
+                    if self.listing.contains_key(&child) {
                         return Err(ReadError::Duplicate(child));
                     }
                     self.entry(child, attributes, entry, todo)?;
@@ -264,14 +464,16 @@ impl Reader<'_> {
             if path.components().count() > DEEPEST {
                 return Err(ReadError::TooDeep(path));
             }
-            self.tree.put_dir(path.clone(), Meta::root(0o755, mtime));
+            let kind = ListedKind::Directory;
+            self.listing.insert(path.clone(), Listed { mtime, kind });
             todo.push((Some(path), cluster));
         } else {
-            let bytes = match size {
-                0 => Bytes::new(),
+            let content = match size {
+                0 => Stretches::default(),
                 _ => self.chain(path.as_str(), cluster, Some(size))?,
             };
-            self.tree.put_file(path, Meta::root(0o644, mtime), bytes);
+            let kind = ListedKind::File(content);
+            self.listing.insert(path, Listed { mtime, kind });
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::disk::DiskImage;
+use crate::source::Source as _;
 use bytes::Bytes;
 use imgbuild_base::{Digest, Kind, Meta};
 use proptest::prelude::*;
@@ -179,7 +180,7 @@ fn what_was_written_is_read_without_copying() {
     assert!(found.iter().all(|(_, entry)| entry.meta.mtime == EPOCH));
     let body = found.file("layers/00-base-0123abcd.squashfs").unwrap();
     assert!(whole.as_ptr_range().contains(&body.as_ptr()));
-    let info = info(&whole).unwrap();
+    let info = info(&whole[..]).unwrap();
     assert_eq!((info.volume_id, info.label.as_str()), (0xABCD_1234, "BOOT"));
     assert_eq!((info.hidden_sectors, info.cluster), (2048, volume.cluster));
 }
@@ -365,4 +366,39 @@ proptest! {
 
 thread_local! {
     static VOLUME: Vec<u8> = bytes(&layout(&sample(), &options(SMALLEST)).unwrap());
+}
+
+#[test]
+fn a_volume_is_listed_where_it_lies() {
+    let tree = tree(&[("dir/long name.txt", vec![7; 5000]), ("empty", Vec::new())]);
+    let volume = layout(&tree, &options(SMALLEST)).unwrap();
+    let start = 1 << 20;
+    let size = ByteSize::bytes(start + SMALLEST.get());
+    let extents = volume.extents.into_iter().map(|part| part.shifted(start));
+    let disk = DiskImage::new(size, extents).unwrap();
+    let part = crate::source::Part::new(&disk, start..size.get()).unwrap();
+    let listing = list(&part).unwrap();
+    let paths: Vec<&str> = listing.keys().map(TreePath::as_str).collect();
+    assert_eq!(paths, ["dir", "dir/long name.txt", "empty"]);
+    let sizes = listing.values().map(|entry| match &entry.kind {
+        ListedKind::Directory => None,
+        ListedKind::File(content) => Some(content.size().get()),
+    });
+    assert_eq!(sizes.collect::<Vec<_>>(), [None, Some(5000), Some(0)]);
+    let ListedKind::File(content) = &listing[&"dir/long name.txt".parse().unwrap()].kind else {
+        panic!("a file became a directory");
+    };
+    let mut bytes = Vec::new();
+    content.reader(&part).read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, vec![7; 5000]);
+
+    // In pieces, as on a volume that was used for long.
+    let pieces = read::stretches(vec![10..13, 4..6, 0..1]);
+    let volume: &[u8] = b"0123456789abc";
+    let mut text = String::new();
+    pieces.reader(volume).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "abc450");
+    let source = pieces.source(volume);
+    assert_eq!(source.bytes(2, 3).unwrap(), b"c45");
+    assert!(source.bytes(5, 2).is_err());
 }

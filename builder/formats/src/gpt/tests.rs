@@ -156,6 +156,6 @@ proptest! {
             bytes[512 + 16..512 + 20].copy_from_slice(&crc.to_le_bytes());
         }
         let _ = Table::read(&bytes);
-        let _ = read_copy(&bytes, "primary", 1).map(|table| table.check(16350));
+        let _ = read_copy(&bytes[..], "primary", 1).map(|table| table.check(16350));
     }
 }

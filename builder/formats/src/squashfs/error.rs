@@ -84,6 +84,14 @@ pub enum ReadError {
         /// The structure that is incomplete.
         what: &'static str,
     },
+    /// The medium does not give its bytes.
+    #[error("the squashfs image cannot be read at byte {at}: {reason}")]
+    Medium {
+        /// The position in the image.
+        at: u64,
+        /// What the system says.
+        reason: String,
+    },
     /// A reference to where nothing is.
     #[error("the squashfs image is damaged: {what} at {at} is not where it should be")]
     Astray {

@@ -30,7 +30,7 @@ mod tests;
 use imgbuild_base::{ByteSize, Epoch};
 
 pub use error::{ReadError, WriteError};
-pub use read::{Limits, read, read_with};
+pub use read::{Limits, read, read_where, read_with};
 pub use write::write;
 
 #[cfg(doc)]

@@ -4,8 +4,10 @@
 use super::error::ReadError;
 use super::inode::{Inode, Node, Tail, major_minor};
 use super::layout::{
-    DATA_RAW, DOTS, FRAGMENT, Fields, HEADER_ENTRIES, METADATA, METADATA_RAW, Place, Superblock,
+    DATA_RAW, DOTS, FRAGMENT, Fields, HEADER_ENTRIES, METADATA, METADATA_RAW, Place, SUPERBLOCK,
+    Superblock,
 };
+use crate::source::{Part, Source};
 use imgbuild_base::{Body, Entry, Epoch, Kind, Meta, Tree, TreePath};
 use std::collections::{HashMap, HashSet, VecDeque};
 use zstd::bulk::Decompressor;
@@ -51,12 +53,26 @@ pub fn read(image: &[u8]) -> Result<Tree, ReadError> {
 /// # Errors
 /// As [`read`].
 pub fn read_with(image: &[u8], limits: &Limits) -> Result<Tree, ReadError> {
-    let superblock = Superblock::decode(image)?;
-    let used = index(superblock.bytes_used);
-    let image = image.get(..used).ok_or(ReadError::Truncated {
+    read_where(&image, limits, |_| true)
+}
+
+/// Reads of an image what is `wanted`, with the directories it lies in; of the rest only the
+/// tables are looked at. So a few files can be had from a large image on a slow medium.
+///
+/// # Errors
+/// As [`read`], and [`ReadError::Medium`].
+pub fn read_where(
+    image: &dyn Source,
+    limits: &Limits,
+    wanted: impl Fn(&TreePath) -> bool,
+) -> Result<Tree, ReadError> {
+    let head = usize::try_from(image.size().get()).unwrap_or(usize::MAX);
+    let head = image.bytes(0, head.min(SUPERBLOCK));
+    let superblock = Superblock::decode(&head.map_err(|error| medium(0, &error))?)?;
+    let image = Part::new(image, 0..superblock.bytes_used).map_err(|_| ReadError::Truncated {
         what: "the image: it is shorter than its superblock says",
     })?;
-    let mut source = Source {
+    let mut source = Stored {
         image,
         decompressor: Decompressor::new().map_err(|error| ReadError::Block {
             what: "nothing",
@@ -88,8 +104,15 @@ pub fn read_with(image: &[u8], limits: &Limits) -> Result<Tree, ReadError> {
         recent: VecDeque::with_capacity(RECENT),
         tree: Tree::new(),
     };
-    reader.walk()?;
+    reader.walk(&wanted)?;
     Ok(reader.tree)
+}
+
+fn medium(at: u64, error: &std::io::Error) -> ReadError {
+    ReadError::Medium {
+        at,
+        reason: error.to_string(),
+    }
 }
 
 fn index(number: u64) -> usize {
@@ -101,7 +124,7 @@ fn directories_end(superblock: &Superblock) -> u64 {
 }
 
 fn ids(
-    source: &mut Source<'_>,
+    source: &mut Stored<'_>,
     superblock: &Superblock,
     limits: &Limits,
 ) -> Result<Vec<u32>, ReadError> {
@@ -112,7 +135,7 @@ fn ids(
 }
 
 fn fragments(
-    source: &mut Source<'_>,
+    source: &mut Stored<'_>,
     superblock: &Superblock,
     limits: &Limits,
 ) -> Result<Vec<(u64, u32)>, ReadError> {
@@ -128,8 +151,8 @@ fn fragments(
 }
 
 /// The image's bytes and the means to decompress them.
-struct Source<'a> {
-    image: &'a [u8],
+struct Stored<'a> {
+    image: Part<&'a dyn Source>,
     decompressor: Decompressor<'static>,
 }
 
@@ -155,12 +178,13 @@ impl Table {
     }
 }
 
-impl<'a> Source<'a> {
-    fn bytes(&self, at: u64, length: usize, what: &'static str) -> Result<&'a [u8], ReadError> {
-        self.image
-            .get(index(at)..)
-            .and_then(|rest| rest.get(..length))
-            .ok_or(ReadError::Astray { what, at })
+impl Stored<'_> {
+    fn bytes(&self, at: u64, length: usize, what: &'static str) -> Result<Vec<u8>, ReadError> {
+        let bytes = self.image.bytes(at, length);
+        bytes.map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => ReadError::Astray { what, at },
+            _ => medium(at, &error),
+        })
     }
 
     /// Decompresses a block to at most `most` bytes.
@@ -174,7 +198,7 @@ impl<'a> Source<'a> {
         let stored = self.bytes(at, length, what)?;
         let mut out = Vec::with_capacity(most);
         self.decompressor
-            .decompress_to_buffer(stored, &mut out)
+            .decompress_to_buffer(&stored[..], &mut out)
             .map_err(|error| ReadError::Block {
                 what,
                 at,
@@ -186,13 +210,13 @@ impl<'a> Source<'a> {
     /// One metadata block and the position after it.
     fn metadata(&mut self, at: u64) -> Result<(Vec<u8>, u64), ReadError> {
         let what = "a metadata block";
-        let header = Fields::new(self.bytes(at, 2, what)?, what).u16()?;
+        let header = Fields::new(&self.bytes(at, 2, what)?, what).u16()?;
         let length = usize::from(header & !METADATA_RAW);
         let start = at.saturating_add(2);
         let bytes = if header & METADATA_RAW == 0 {
             self.unpack(start, length, METADATA, what)?
         } else {
-            self.bytes(start, length, what)?.to_vec()
+            self.bytes(start, length, what)?
         };
         if bytes.is_empty() || bytes.len() > METADATA {
             return Err(ReadError::Block {
@@ -247,7 +271,8 @@ impl<'a> Source<'a> {
             return Ok(Vec::new());
         }
         let count = length.div_ceil(METADATA);
-        let mut positions = Fields::new(self.bytes(list, count * 8, what)?, what);
+        let positions = self.bytes(list, count * 8, what)?;
+        let mut positions = Fields::new(&positions, what);
         let mut table = Vec::new();
         for _ in 0..count {
             table.extend(self.metadata(positions.u64()?)?.0);
@@ -263,7 +288,7 @@ impl<'a> Source<'a> {
 type Content = (u64, u64, Option<Tail>, Vec<u32>);
 
 struct Reader<'a> {
-    source: Source<'a>,
+    source: Stored<'a>,
     superblock: Superblock,
     limits: Limits,
     ids: Vec<u32>,
@@ -286,7 +311,7 @@ struct Todo {
 }
 
 impl Reader<'_> {
-    fn walk(&mut self) -> Result<(), ReadError> {
+    fn walk(&mut self, wanted: &impl Fn(&TreePath) -> bool) -> Result<(), ReadError> {
         let root = self.superblock.root;
         let mut seen = HashSet::from([root]);
         let Node::Directory { listing, size, .. } = self.inode(root)?.node else {
@@ -319,6 +344,7 @@ impl Reader<'_> {
                         });
                         Kind::Directory
                     }
+                    Node::File { .. } if !wanted(&path) => continue,
                     Node::File {
                         start,
                         size,
@@ -464,8 +490,7 @@ impl Reader<'_> {
         if stored & DATA_RAW == 0 {
             return self.source.unpack(at, length, most, what);
         }
-        let bytes = self.source.bytes(at, length.min(most), what)?;
-        Ok(bytes.to_vec())
+        self.source.bytes(at, length.min(most), what)
     }
 
     fn tail(&mut self, tail: Tail, length: usize) -> Result<Vec<u8>, ReadError> {

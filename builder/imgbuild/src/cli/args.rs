@@ -202,6 +202,31 @@ pub(crate) enum Command {
     ///
     /// All follow from recipe, lock and secret: nothing is looked up and nothing is kept.
     Pki(PkiArgs),
+    /// Write the one file that makes an image without secrets a node's.
+    ///
+    /// Copy it into the directory `layers` of the boot partition. It holds the node's keys.
+    NodeLayer(NodeLayerArgs),
+    /// Write a node's disk to a card, stick or disk, and read it back.
+    ///
+    /// Without a device the candidates are listed. The disk is put together in memory: no image
+    /// needs to be there. The first MiB is written last, so that an interrupted card does not
+    /// boot; everything is read back past the page cache; a card with less room than it says is
+    /// found out.
+    #[command(
+        override_usage = "imgbuild flash [OPTIONS] NAME NODE [DEVICE]\n       \
+                                imgbuild flash [OPTIONS] NAME --all [DEVICE]\n       \
+                                imgbuild flash [OPTIONS] --image FILE [DEVICE]"
+    )]
+    Flash(FlashArgs),
+    /// Say what an image or a card is: board, versions, node, certificates, layers.
+    ///
+    /// Needs neither recipe nor secret. Every layer is hashed; one that is not what its name
+    /// promises ends the command with exit code 6.
+    Inspect {
+        /// A raw image, one in a .zst or .xz, or the whole device of a card.
+        #[arg(value_name = "FILE|DEVICE")]
+        path: PathBuf,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -299,6 +324,75 @@ pub(crate) struct RunArgs {
     /// Keep the nodes' disks, consoles and sockets here [default: a temporary directory].
     #[arg(long, value_name = "DIR")]
     pub(crate) work: Option<PathBuf>,
+}
+
+/// Where the keys of an existing cluster come from.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct KeyArgs {
+    /// The cluster's secret [default: NAME.secret beside the recipe].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArgs,
+}
+
+impl KeyArgs {
+    /// The build of these nodes' disks; of all when none is named.
+    pub(crate) fn build(&self, node: Vec<String>) -> BuildArgs {
+        BuildArgs {
+            node,
+            secret: self.secret.clone(),
+            authority: self.authority.clone(),
+            format: vec![Format::Img],
+            ..BuildArgs::default()
+        }
+    }
+}
+
+/// Options of `node-layer`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct NodeLayerArgs {
+    /// The recipe.
+    pub(crate) name: String,
+
+    /// The node.
+    pub(crate) node: String,
+
+    /// The directory for the file [default: images/NAME/layers].
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+}
+
+/// Options of `flash`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct FlashArgs {
+    /// The recipe, the node and the device or existing file; without a device the candidates
+    /// are listed.
+    #[arg(value_name = "NAME NODE DEVICE", num_args = 0..=3)]
+    pub(crate) what: Vec<String>,
+
+    /// Write all nodes of the recipe, asking for one card after another.
+    #[arg(long, conflicts_with = "image")]
+    pub(crate) all: bool,
+
+    /// Write this image instead: raw, or in a .zst or .xz.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+
+    /// Do not ask whether what is on the device may go.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+
+    /// Write to a disk that is not removable, too.
+    #[arg(long)]
+    pub(crate) allow_fixed: bool,
+
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
 }
 
 /// Options of `pki`.

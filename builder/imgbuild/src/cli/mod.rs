@@ -3,9 +3,12 @@
 pub(crate) mod args;
 mod documented;
 mod explain;
+mod flash;
 mod init;
+mod inspect;
 mod lock;
 mod meta;
+mod node_layer;
 mod pki;
 mod run;
 mod store;
@@ -86,6 +89,9 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
             run::run(terminal, &args, &built)
         }
         Command::Pki(args) => pki::pki(terminal, &args),
+        Command::NodeLayer(args) => node_layer::node_layer(terminal, &global, &args),
+        Command::Flash(args) => flash::flash(terminal, &global, &args),
+        Command::Inspect { path } => inspect::inspect(terminal, &path),
         Command::Completions { shell } => meta::completions(terminal, shell),
         Command::Man { dir } => meta::man(terminal, &dir),
         Command::Reference { output, schema } => {

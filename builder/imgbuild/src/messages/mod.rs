@@ -10,6 +10,7 @@
 //! and messages may be added; whatever else changes makes a new [`VERSION`].
 
 pub(crate) mod build;
+pub(crate) mod card;
 pub(crate) mod explain;
 pub(crate) mod lock;
 pub(crate) mod pki;
@@ -61,6 +62,14 @@ pub(crate) enum Message {
     Pki(Vec<pki::Certificate>),
     /// `imgbuild pki NAME client`: a client certificate was issued.
     PkiClient(pki::Client),
+    /// `imgbuild flash` without a device: the disks of this machine.
+    Devices(Vec<card::Candidate>),
+    /// `imgbuild flash`: a card was written and read back.
+    Flash(card::Flash),
+    /// `imgbuild node-layer`: a node's own layer was written.
+    NodeLayer(card::NodeLayer),
+    /// `imgbuild inspect`: what an image or a card is.
+    Inspect(card::Inspection),
     /// `imgbuild store du`: how much room each kind of thing takes.
     StoreDu(Vec<store::Usage>),
     /// `imgbuild store gc`: what was removed.
