@@ -273,7 +273,7 @@ pub(crate) enum StoreCommand {
         #[arg(long, value_name = "SIZE")]
         max_size: Option<imgbuild_base::ByteSize>,
         /// Let go of what the last build of this recipe used; may be given several times.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = complete::recipes())]
         forget: Vec<String>,
         /// Only say what would be removed.
         #[arg(long)]
