@@ -16,6 +16,7 @@
 //! `Depends`), [`control`] (stanzas of fields).
 
 pub mod control;
+pub mod copyright;
 pub mod deb;
 pub mod index;
 pub mod lock;

@@ -41,6 +41,12 @@ pub enum DirhashError {
 }
 
 impl H1 {
+    /// The hash without its name and its base64.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The hash of the files in a module's zip archive.
     ///
     /// # Errors

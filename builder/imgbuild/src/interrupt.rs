@@ -23,7 +23,7 @@ pub(crate) fn install() -> Result<(), ctrlc::Error> {
             .iter()
         {
             // The process is about to end: what cannot be removed is removed by the next run.
-            let _ = fs_err::remove_file(path);
+            let _ = remove(path);
         }
         std::process::exit(EXIT_CODE);
     })
@@ -39,7 +39,14 @@ pub(crate) fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
-/// A file being written, removed when the run is interrupted or fails before
+fn remove(path: &Path) -> std::io::Result<()> {
+    match fs_err::symlink_metadata(path)?.is_dir() {
+        true => fs_err::remove_dir_all(path),
+        false => fs_err::remove_file(path),
+    }
+}
+
+/// A file or directory being written, removed when the run is interrupted or fails before
 /// [`Partial::keep`].
 #[derive(Debug)]
 pub(crate) struct Partial {
@@ -47,19 +54,19 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// Registers a file that is about to be made.
+    /// Registers what is about to be made.
     pub(crate) fn new(path: PathBuf) -> Self {
         let mut partial = PARTIAL.lock().unwrap_or_else(PoisonError::into_inner);
         partial.push(path.clone());
         Self { path }
     }
 
-    /// The file.
+    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Moves the finished file into place.
+    /// Moves it, finished, into place.
     pub(crate) fn keep(self, to: &Path) -> std::io::Result<()> {
         fs_err::rename(&self.path, to)
     }
@@ -70,6 +77,6 @@ impl Drop for Partial {
         let mut partial = PARTIAL.lock().unwrap_or_else(PoisonError::into_inner);
         partial.retain(|path| *path != self.path);
         // Already moved into place, or never made: nothing to remove.
-        let _ = fs_err::remove_file(&self.path);
+        let _ = remove(&self.path);
     }
 }

@@ -5,7 +5,8 @@
 //! what the store does not have, [`image`] arranges the layers on disks, [`overlay`] puts them
 //! into archives for machines that have an operating system already, [`output`] puts the
 //! finished directory in place, [`summary`] says what was made. [`pipeline`] is that list of
-//! verbs; [`means`] are what it works with. Only [`terminal`] prints; [`messages`] are what it
+//! verbs; [`means`] are what it works with. [`release`] is the list of verbs for what is published,
+//! [`verify`] the one for whoever gets it. Only [`terminal`] prints; [`messages`] are what it
 //! prints for programs.
 
 mod archive;
@@ -13,6 +14,7 @@ mod assembly;
 mod authority;
 mod cli;
 mod compare;
+mod contents;
 mod error;
 mod flash;
 mod image;
@@ -31,8 +33,10 @@ mod pipeline;
 mod plan;
 mod project;
 mod realise;
+mod release;
 mod summary;
 mod terminal;
+mod verify;
 
 fn main() -> std::process::ExitCode {
     imgbuild_golang::sandbox_main();

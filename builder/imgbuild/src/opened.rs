@@ -89,6 +89,11 @@ impl<S: Source> Opened<S> {
         &self.partitions
     }
 
+    /// What the boot partition's volume says of itself.
+    pub(crate) fn volume(&self) -> Result<fat::Info, OpenError> {
+        Ok(fat::info(&self.boot)?)
+    }
+
     /// The files of the boot partition, in the order of their paths.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&TreePath, &Stretches)> {
         self.files

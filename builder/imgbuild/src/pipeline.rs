@@ -22,7 +22,7 @@ use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{Format, Node};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What is to be built, and with what.
@@ -76,6 +76,35 @@ impl Request {
             lock,
             project,
         })
+    }
+
+    /// What images without anybody's layer take: no secret is looked for, and no file beside
+    /// the recipe.
+    pub(crate) fn without_secrets(
+        project: Project,
+        global: &GlobalArgs,
+        events: Events,
+    ) -> Result<Self> {
+        let lock = project.matching_lock()?;
+        let snapshot = Some(lock.debian.snapshot.as_str());
+        let means = Means::new(global, &project.recipe, snapshot, &events)?;
+        Ok(Self {
+            sources: Sources::default(),
+            out: project.out_path(),
+            secret: project.secret_path(),
+            authority: AuthorityArgs::default(),
+            wanted: (0..project.recipe.nodes.len()).collect(),
+            formats: [Format::Img].into(),
+            means,
+            events,
+            lock,
+            project,
+        })
+    }
+
+    /// Where the cluster's secret is.
+    pub(crate) fn secret_path(&self) -> &Path {
+        &self.secret
     }
 
     /// The time that stands for "now": the lock's, unless the environment sets another

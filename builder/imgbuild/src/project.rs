@@ -45,20 +45,31 @@ impl Project {
         self.source.file_name()
     }
 
-    /// The lock, if there is one; not yet held against the recipe.
-    pub(crate) fn lock(&self) -> Result<Option<Lock>> {
-        let (text, name) = match (&self.source.origin, self.source.lock_path()) {
-            (Origin::Builtin { lock: text }, _) => (
-                (*text).to_owned(),
-                format!("{}.lock (built in)", self.name()),
-            ),
+    /// The recipe as it is written.
+    pub(crate) fn text(&self) -> &str {
+        &self.source.text
+    }
+
+    /// The lock as it is written, if there is one, and the name of its file.
+    pub(crate) fn lock_file(&self) -> Result<Option<(String, String)>> {
+        match (&self.source.origin, self.source.lock_path()) {
+            (Origin::Builtin { lock: text }, _) => {
+                let name = format!("{}.lock (built in)", self.name());
+                Ok(Some(((*text).to_owned(), name)))
+            }
             (_, Some(path)) if path.exists() => {
                 let text = fs_err::read_to_string(&path).or_fail(Failure::Lock)?;
-                (text, path.display().to_string())
+                Ok(Some((text, path.display().to_string())))
             }
-            _ => return Ok(None),
-        };
-        Lock::parse(&text, &name).map(Some)
+            _ => Ok(None),
+        }
+    }
+
+    /// The lock, if there is one; not yet held against the recipe.
+    pub(crate) fn lock(&self) -> Result<Option<Lock>> {
+        let file = self.lock_file()?;
+        file.map(|(text, name)| Lock::parse(&text, &name))
+            .transpose()
     }
 
     /// The lock, which must be there and made for this recipe.

@@ -2,8 +2,10 @@
 
 pub(crate) mod complete;
 mod init;
+mod release;
 
 pub(crate) use init::InitArgs;
+pub(crate) use release::{ReleaseArgs, VerifyArgs};
 
 use crate::terminal::Color;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -227,6 +229,17 @@ pub(crate) enum Command {
         #[arg(value_name = "FILE|DEVICE")]
         path: PathBuf,
     },
+    /// Write a directory that can be published: images without secrets, what they are made of,
+    /// sums and signature.
+    ///
+    /// The same recipe and lock give the same files every time. Nothing of the cluster's secret
+    /// is read or written unless --with-secrets asks for it.
+    Release(ReleaseArgs),
+    /// Check a release, down to the files inside its images.
+    ///
+    /// It takes nothing but the public key. All that is missing, extra, changed or renamed is
+    /// named; the exit code is then 6.
+    Verify(VerifyArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.

@@ -10,6 +10,7 @@ mod lock;
 mod meta;
 mod node_layer;
 mod pki;
+mod release;
 mod run;
 mod store;
 mod usage;
@@ -92,6 +93,8 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
         Command::NodeLayer(args) => node_layer::node_layer(terminal, &global, &args),
         Command::Flash(args) => flash::flash(terminal, &global, &args),
         Command::Inspect { path } => inspect::inspect(terminal, &path),
+        Command::Release(args) => release::release(terminal, &global, &args),
+        Command::Verify(args) => release::verify(terminal, &global, &args),
         Command::Completions { shell } => meta::completions(terminal, shell),
         Command::Man { dir } => meta::man(terminal, &dir),
         Command::Reference { output, schema } => {

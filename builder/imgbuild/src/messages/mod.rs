@@ -15,6 +15,7 @@ pub(crate) mod explain;
 pub(crate) mod lock;
 pub(crate) mod pki;
 pub(crate) mod program;
+pub(crate) mod release;
 pub(crate) mod run;
 mod schema;
 pub(crate) mod store;
@@ -70,6 +71,10 @@ pub(crate) enum Message {
     NodeLayer(card::NodeLayer),
     /// `imgbuild inspect`: what an image or a card is.
     Inspect(card::Inspection),
+    /// `imgbuild release`: a release was made.
+    Release(release::Release),
+    /// `imgbuild verify`: a release is what it says.
+    Verify(release::Verify),
     /// `imgbuild store du`: how much room each kind of thing takes.
     StoreDu(Vec<store::Usage>),
     /// `imgbuild store gc`: what was removed.

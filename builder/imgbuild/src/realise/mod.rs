@@ -25,6 +25,7 @@ use crate::plan::{Plan, Platform};
 use imgbuild_base::{Body, Events, NodeName, Tree};
 use imgbuild_cluster::Below;
 use imgbuild_debian::deb::UnpackedDeb;
+use imgbuild_debian::lock::LockedPackage;
 use imgbuild_etcd::EtcdBinaries;
 use imgbuild_fetch::Item;
 use imgbuild_fetch::mirrors::Archive;
@@ -125,18 +126,7 @@ pub(crate) fn shared(
     means: &Means,
     events: &Events,
 ) -> Result<(Shared, Count)> {
-    let at_hand = at_hand_from(plan, means, &plan.goals())?;
-    let needed = plan.graph.needed(&plan.goals(), |id| at_hand.contains(&id));
-    let run = Run {
-        plan,
-        lock,
-        means,
-        events,
-        values: Mutex::default(),
-        progress: Progress::new(plan, &needed, events),
-        slots: Slots::new(means.jobs),
-    };
-    run.all(&needed)?;
+    let (run, needed) = Run::to(plan, &plan.goals(), lock, means, events)?;
     let stored = plan
         .graph
         .iter()
@@ -147,6 +137,35 @@ pub(crate) fn shared(
     };
     run.protect()?;
     Ok((run.collect()?, count))
+}
+
+/// The packages of a plan, unpacked.
+pub(crate) fn packages(
+    plan: &Plan,
+    lock: &Lock,
+    means: &Means,
+    events: &Events,
+) -> Result<Vec<(LockedPackage, Arc<UnpackedDeb>)>> {
+    let steps = plan.graph.iter();
+    let goals: Vec<StepId> = steps
+        .filter(|(_, step)| step.kind == Kind::Unpack)
+        .map(|(id, _)| id)
+        .collect();
+    let (run, _) = Run::to(plan, &goals, lock, means, events)?;
+    goals
+        .iter()
+        .map(|id| {
+            let step = plan.graph.step(*id);
+            let locked = step.inputs.first().and_then(|id| plan.packages.get(id));
+            match (locked, run.value(*id)?) {
+                (Some(locked), Value::Package(package)) => Ok((locked.clone(), package)),
+                _ => Err(CommandError::msg(
+                    Failure::Other,
+                    format!("{step} gave no package"),
+                )),
+            }
+        })
+        .collect()
 }
 
 /// Which steps' results are in the store already.
@@ -202,6 +221,31 @@ fn is_at_hand(plan: &Plan, means: &Means, id: StepId, step: &Step) -> Result<boo
 pub(crate) fn store_key(step: &Step) -> Result<StepKey> {
     let kind = StepKind::new(step.kind.name()).or_fail(Failure::Other)?;
     Ok(StepKey::new(kind, step.key))
+}
+
+impl<'a> Run<'a> {
+    /// Runs what is needed for `goals`; gives the steps that were run, too.
+    fn to(
+        plan: &'a Plan,
+        goals: &[StepId],
+        lock: &'a Lock,
+        means: &'a Means,
+        events: &'a Events,
+    ) -> Result<(Self, Vec<StepId>)> {
+        let at_hand = at_hand_from(plan, means, goals)?;
+        let needed = plan.graph.needed(goals, |id| at_hand.contains(&id));
+        let run = Self {
+            plan,
+            lock,
+            means,
+            events,
+            values: Mutex::default(),
+            progress: Progress::new(plan, &needed, events),
+            slots: Slots::new(means.jobs),
+        };
+        run.all(&needed)?;
+        Ok((run, needed))
+    }
 }
 
 impl Run<'_> {
