@@ -3,8 +3,8 @@
 use super::Problems;
 use super::content::Content;
 use crate::contents;
-use crate::error::{Failure, OrFail, Result};
-use crate::medium::Medium;
+use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::medium::{self, Medium};
 use imgbuild_base::event::Unit;
 use imgbuild_base::{Digest, Events, Hasher};
 use imgbuild_formats::compress::Codec;
@@ -57,16 +57,17 @@ pub(super) fn check(
 
 /// What is on the disk in an image file.
 fn open(file: &Path, packing: Packing) -> Result<DiskRecord> {
-    let medium = Medium::open(file)?;
-    let found = match medium.packed() {
+    let codec = fs_err::File::open(file).and_then(|mut file| medium::codec(&mut file));
+    let found = match codec.or_fail(Failure::Storage)? {
         None => Packing::Raw,
         Some(Codec::Zstd) => Packing::Zstd,
         Some(Codec::Xz) => Packing::Xz,
     };
     if found != packing {
         let text = format!("it is packed by {found:?}, expected {packing:?}");
-        return Err(crate::error::CommandError::msg(Failure::Verify, text));
+        return Err(CommandError::msg(Failure::Verify, text));
     }
+    let medium = Medium::open(file)?;
     let digest = digest(&medium).or_fail(Failure::Storage)?;
     contents::of(&medium, digest).or_fail(Failure::Verify)
 }
