@@ -109,6 +109,9 @@ mod tests {
         }
     }
 
+    /// A change, and what has to be said about it.
+    type Case<'a> = (&'a dyn Fn(&mut DiskRecord), &'a str);
+
     #[test]
     fn every_difference_is_named() {
         assert!(differences(&disk(), &disk()).is_empty());
@@ -117,7 +120,7 @@ mod tests {
             change(&mut found);
             differences(&disk(), &found).join("; ")
         };
-        let cases: [(&dyn Fn(&mut DiskRecord), &str); 9] = [
+        let cases: [Case<'_>; 9] = [
             (&|disk| disk.size = 1, "the disk is 1 bytes"),
             (&|disk| disk.table = "MBR".to_owned(), "table is MBR"),
             (&|disk| disk.partitions[0].start = 0, "partitioned is 1024"),
