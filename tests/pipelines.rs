@@ -98,6 +98,8 @@ fn every_command_prints_what_the_schema_says() {
         .set_len(512 << 20)
         .unwrap();
     let card = card.to_str().unwrap();
+    let release = dir.path().join("release");
+    let release = release.to_str().unwrap();
     let runs = [
         ("build", offline(&["build"], &recipe, &out)),
         ("build", offline(&["--recipe"], &recipe, &out)),
@@ -124,6 +126,11 @@ fn every_command_prints_what_the_schema_says() {
         ),
         ("flash", of_recipe(&["flash"], &["etcd-0", card, "--yes"])),
         ("inspect", own(&["inspect", card])),
+        (
+            "release",
+            of_recipe(&["release"], &["--offline", "--out", release]),
+        ),
+        ("verify", own(&["verify", release])),
         ("init", {
             let mut command = own(&["init", "--name", "new", "--subnet", "10.7.0.0/24", "--yes"]);
             command.arg("--out").arg(dir.path().join("new.toml"));

@@ -2,6 +2,7 @@
 
 use super::args::{BuildArgs, GlobalArgs, ReleaseArgs, VerifyArgs};
 use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::messages::{self, Message};
 use crate::pipeline;
 use crate::project::Project;
 use crate::release::{self, Released};
@@ -51,7 +52,7 @@ pub(crate) fn release(terminal: &Terminal, global: &GlobalArgs, args: &ReleaseAr
         packing: args.packing.into(),
         key,
     })?;
-    terminal.json_result("release", &released.message());
+    terminal.message(&Message::Release(released.message()));
     terminal.summary(&released.table());
     Ok(())
 }
@@ -81,13 +82,18 @@ fn signing_key(file: &Path, passphrase: Option<&Path>) -> Result<SigningKey> {
 }
 
 impl Released {
-    fn message(&self) -> serde_json::Value {
-        serde_json::json!({
-            "name": self.manifest.name,
-            "path": self.path,
-            "files": self.files,
-            "key": self.key.as_ref().map(|(_, line)| line),
-        })
+    fn message(&self) -> messages::release::Release {
+        let files = self.files.iter().map(|file| messages::release::File {
+            path: file.path.to_string(),
+            size: file.size,
+            sha256: file.sha256.to_string(),
+        });
+        messages::release::Release {
+            name: self.manifest.name.to_string(),
+            path: self.path.clone(),
+            files: files.collect(),
+            key: self.key.as_ref().map(|(_, line)| line.clone()),
+        }
     }
 
     fn table(&self) -> String {
@@ -135,7 +141,7 @@ pub(crate) fn verify(terminal: &Terminal, global: &GlobalArgs, args: &VerifyArgs
         color: terminal.color(),
         events: terminal.events(),
     })?;
-    terminal.json_result("verify", &verified.message());
+    terminal.message(&Message::Verify(verified.message()));
     terminal.summary(&verified.text());
     Ok(())
 }
@@ -155,14 +161,14 @@ fn public_key(text: &str) -> Result<PublicKey> {
 }
 
 impl Verified {
-    fn message(&self) -> serde_json::Value {
-        serde_json::json!({
-            "name": self.name,
-            "files": self.files,
-            "images": self.images,
-            "signed_by": self.signed_by,
-            "rebuilt": self.rebuilt,
-        })
+    fn message(&self) -> messages::release::Verify {
+        messages::release::Verify {
+            name: self.name.clone(),
+            files: self.files,
+            images: self.images,
+            signed_by: self.signed_by.clone(),
+            rebuilt: self.rebuilt,
+        }
     }
 
     fn text(&self) -> String {
