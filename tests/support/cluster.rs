@@ -55,8 +55,19 @@ impl Cluster {
     /// Builds a recipe and boots it in a directory that outlives the cluster, from the disks
     /// that are there.
     pub fn start_in(work: &Path, recipe: impl AsRef<OsStr>, out: &Path, options: &[&str]) -> Self {
+        Self::start_by(imgbuild(), work, recipe, out, options)
+    }
+
+    /// As [`Cluster::start_in`], with this call of the program.
+    pub fn start_by(
+        mut program: Command,
+        work: &Path,
+        recipe: impl AsRef<OsStr>,
+        out: &Path,
+        options: &[&str],
+    ) -> Self {
         let said = fs_err::File::create(work.join("run.log")).unwrap();
-        let mut child = imgbuild()
+        let mut child = program
             .arg("run")
             .arg(recipe)
             .args(["--json", "--out"])

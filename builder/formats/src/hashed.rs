@@ -2,14 +2,15 @@ use imgbuild_base::{Digest, Hasher};
 use std::io::{self, Write};
 
 /// Passes bytes on, and hashes and counts what went through.
-pub(crate) struct Hashed<W> {
+pub struct Hashed<W> {
     out: W,
     hasher: Hasher,
     length: u64,
 }
 
 impl<W> Hashed<W> {
-    pub(crate) fn new(out: W) -> Self {
+    /// Nothing went through yet.
+    pub fn new(out: W) -> Self {
         Self {
             out,
             hasher: Hasher::new(),
@@ -18,7 +19,8 @@ impl<W> Hashed<W> {
     }
 
     /// The SHA-256 of all that was written, and how many bytes that were.
-    pub(crate) fn finish(self) -> (Digest, u64) {
+    #[must_use]
+    pub fn finish(self) -> (Digest, u64) {
         (self.hasher.finish(), self.length)
     }
 }

@@ -22,3 +22,4 @@ pub mod vhd;
 pub mod vmdk;
 
 pub use file_name::{FileName, FileNameError};
+pub use hashed::Hashed;

@@ -35,6 +35,8 @@ pub(crate) struct Assembly<'a> {
 pub(crate) struct Blank {
     /// The nodes for which it is.
     pub(crate) nodes: Vec<NodeName>,
+    /// What the disk is made from, as a digest.
+    pub(crate) key: Digest,
     /// The disk.
     pub(crate) disk: Disk,
 }
@@ -140,13 +142,15 @@ impl<'a> Assembly<'a> {
     /// The disks without nodes' layers, one for each platform. A node's layer, put below
     /// `layers/` on the boot partition, completes them.
     pub(crate) fn blanks(&self) -> Result<Vec<Blank>> {
-        let grounds = self.shared.grounds().par_iter().enumerate();
+        let grounds = self.shared.grounds().par_iter().zip(&self.keys);
         grounds
-            .map(|(at, ground)| {
+            .enumerate()
+            .map(|(at, (ground, key))| {
                 let of_it = self.plan.platform_of.iter();
                 let of_it = of_it.filter(|(_, platform)| **platform == at);
                 Ok(Blank {
                     nodes: of_it.map(|(name, _)| name.clone()).collect(),
+                    key: *key,
                     disk: image::disk(&self.common(ground), None)?,
                 })
             })

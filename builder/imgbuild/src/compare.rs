@@ -3,7 +3,8 @@
 
 use crate::archive;
 use crate::error::{CommandError, Failure, OrFail, Result};
-use crate::pipeline::{Built, BuiltImage};
+use crate::export::BuiltImage;
+use crate::pipeline::Built;
 use bytes::Bytes;
 use imgbuild_base::{Entry, Kind, Tree, TreePath};
 use imgbuild_formats::disk::SECTOR;
@@ -34,25 +35,37 @@ pub(crate) fn images(first: &Built, second: &Built) -> Result<()> {
 }
 
 fn differences(one: &BuiltImage, two: &BuiltImage, lines: &mut Vec<String>) -> Result<()> {
+    if let (Some(a), Some(b)) = (&one.block_map, &two.block_map) {
+        let (a, b) = (read(a)?, read(b)?);
+        if a != b {
+            lines.push(format!("{}.bmap: {}", one.name, first_difference(&a, &b)));
+        }
+    }
     let (a, b) = (read(&one.path)?, read(&two.path)?);
     if a == b {
         return Ok(());
     }
-    let image = &one.node;
-    let before = lines.len();
     let inside = match one.format {
         Format::Img => boot_files,
         Format::Overlay => archived,
+        // Of no other format is the inside looked at.
+        _ => {
+            files(&one.name, &a, &b, lines);
+            return Ok(());
+        }
     };
+    // Under the node's name.
+    let name = one
+        .name
+        .split_once('.')
+        .map_or(&*one.name, |(node, _)| node);
+    let before = lines.len();
     if let (Some(a), Some(b)) = (inside(&a), inside(&b)) {
-        trees(&format!("{image}"), &a, &b, lines);
+        trees(name, &a, &b, lines);
     }
     if lines.len() == before {
-        let at = a.iter().zip(b.iter()).position(|(a, b)| a != b);
-        lines.push(match at {
-            Some(at) => format!("{image}: outside any file, first at byte {at}"),
-            None => format!("{image}: {} bytes against {}", a.len(), b.len()),
-        });
+        let first = first_difference(&a, &b);
+        lines.push(format!("{name}: outside any file, {first}"));
     }
     Ok(())
 }
@@ -149,11 +162,14 @@ fn files(place: &str, one: &Bytes, two: &Bytes, lines: &mut Vec<String>) {
             (Ok(_), Ok(_)) => {}
         }
     }
-    let at = one.iter().zip(two.iter()).position(|(a, b)| a != b);
-    lines.push(match at {
-        Some(at) => format!("{place}: first at byte {at}"),
-        None => format!("{place}: {} bytes against {}", one.len(), two.len()),
-    });
+    lines.push(format!("{place}: {}", first_difference(one, two)));
+}
+
+fn first_difference(one: &[u8], two: &[u8]) -> String {
+    match one.iter().zip(two).position(|(a, b)| a != b) {
+        Some(at) => format!("first at byte {at}"),
+        None => format!("{} bytes against {}", one.len(), two.len()),
+    }
 }
 
 #[cfg(test)]
@@ -171,9 +187,10 @@ mod tests {
         let path = dir.join(name);
         fs_err::write(&path, &bytes).unwrap();
         BuiltImage {
-            node: "etcd-0".parse().unwrap(),
-            address: [10, 0, 0, 1].into(),
+            owner: None,
             format: Format::Overlay,
+            name: "etcd-0.overlay.tar.gz".to_owned(),
+            block_map: None,
             path,
             sha256: Digest::of(&bytes),
             size: bytes.len() as u64,

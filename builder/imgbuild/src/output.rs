@@ -77,16 +77,7 @@ impl OutDir {
             .mode(0o600)
             .open(path.join(LOCK))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
-        for entry in fs_err::read_dir(path)? {
-            let entry = entry?;
-            if entry
-                .file_name()
-                .to_string_lossy()
-                .ends_with(PARTIAL_SUFFIX)
-            {
-                fs_err::remove_file(entry.path())?;
-            }
-        }
+        remove_partials(path)?;
         // A state that cannot be read only means that images are written again.
         let state = fs_err::read(path.join(STATE))
             .ok()
@@ -123,13 +114,26 @@ impl OutDir {
         name: &str,
         write: impl FnOnce(&fs_err::File) -> io::Result<T>,
     ) -> io::Result<T> {
-        let target = self.path.join(name);
-        let partial = Partial::new(self.path.join(format!(".{name}{PARTIAL_SUFFIX}")));
-        let file = create_private(partial.path())?;
-        let value = write(&file)?;
-        file.sync_data()?;
-        partial.keep(&target)?;
+        let pending = self.begin(name)?;
+        let value = write(pending.file())?;
+        pending.keep()?;
         Ok(value)
+    }
+
+    /// Begins a file, which is not in its place before [`Pending::keep`].
+    pub(crate) fn begin(&self, name: &str) -> io::Result<Pending> {
+        let target = self.path.join(name);
+        match target.parent() {
+            Some(parent) if parent != self.path => make_private_dir(parent)?,
+            _ => {}
+        }
+        let partial = Partial::new(partial_path(&target)?);
+        let file = create_private(partial.path())?;
+        Ok(Pending {
+            file,
+            partial,
+            target,
+        })
     }
 
     /// Remembers how an image was left, and returns its size in bytes.
@@ -159,13 +163,13 @@ impl OutDir {
         }
     }
 
-    /// Forgets, and removes, images of nodes that are no longer in the recipe.
-    pub(crate) fn retain(&mut self, names: &[String]) -> io::Result<()> {
+    /// Forgets, and removes, images that are no longer wanted.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
         let gone: Vec<String> = self
             .state
             .images
             .keys()
-            .filter(|name| !names.contains(name))
+            .filter(|name| !is_wanted(name))
             .cloned()
             .collect();
         for name in gone {
@@ -223,6 +227,55 @@ impl OutDir {
     }
 }
 
+/// Removes what an interrupted build left in a directory and those below it.
+fn remove_partials(dir: &Path) -> io::Result<()> {
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_partials(&entry.path())?;
+        } else if entry
+            .file_name()
+            .to_string_lossy()
+            .ends_with(PARTIAL_SUFFIX)
+        {
+            fs_err::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    file: fs_err::File,
+    partial: Partial,
+    target: PathBuf,
+}
+
+impl Pending {
+    /// Where its content goes.
+    pub(crate) const fn file(&self) -> &fs_err::File {
+        &self.file
+    }
+
+    /// Moves the finished file into place, once it is on the disk.
+    pub(crate) fn keep(self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.partial.keep(&self.target)
+    }
+}
+
+/// Where a file is while it is being written: beside its place.
+fn partial_path(target: &Path) -> io::Result<PathBuf> {
+    match target.file_name() {
+        Some(file) => {
+            let hidden = format!(".{}{PARTIAL_SUFFIX}", file.to_string_lossy());
+            Ok(target.with_file_name(hidden))
+        }
+        None => Err(io::Error::other("a file without a name")),
+    }
+}
+
 fn mtime(meta: &std::fs::Metadata) -> i128 {
     i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec())
 }
@@ -250,11 +303,7 @@ pub(crate) fn put_file(dir: &Path, name: &str, content: &[u8], mode: u32) -> io:
     if fs_err::read(&target).is_ok_and(|old| old == content) {
         return fs_err::set_permissions(&target, permissions);
     }
-    let hidden = match target.file_name() {
-        Some(file) => format!(".{}{PARTIAL_SUFFIX}", file.to_string_lossy()),
-        None => return Err(io::Error::other("a file without a name")),
-    };
-    let partial = Partial::new(target.with_file_name(hidden));
+    let partial = Partial::new(partial_path(&target)?);
     let mut file = create_private(partial.path())?;
     file.write_all(content)?;
     file.set_permissions(permissions)?;

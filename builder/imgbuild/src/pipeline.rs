@@ -4,24 +4,23 @@ use crate::assembly::{Assembly, NodeLayer};
 use crate::authority;
 use crate::cli::args::{AuthorityArgs, BuildArgs, GlobalArgs};
 use crate::error::{CommandError, Failure, OrFail, Result};
-use crate::images;
+use crate::export::os_list::BaseUrl;
+use crate::export::{self, BuiltImage};
 use crate::lock::Lock;
 use crate::means::Means;
 use crate::output::OutDir;
-use crate::overlay;
 use crate::passphrase;
 use crate::plan::{self, Plan};
 use crate::project::{self, Project};
 use crate::realise;
 use crate::summary;
 use imgbuild_base::event::Unit;
-use imgbuild_base::{Digest, Epoch, Events, NodeName};
+use imgbuild_base::{Epoch, Events};
 use imgbuild_cluster::{Composer, Facts, Passphrases, Sources};
 use imgbuild_pki::ClusterSecret;
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{Format, Node};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -36,6 +35,8 @@ pub(crate) struct Request {
     wanted: Vec<usize>,
     /// What is written for each of them.
     pub(crate) formats: BTreeSet<Format>,
+    /// Where they will be found by others.
+    pub(crate) base_url: Option<BaseUrl>,
     /// Where the images go.
     pub(crate) out: PathBuf,
     /// The files beside the recipe that it names.
@@ -59,10 +60,12 @@ impl Request {
         let lock = project.matching_lock()?;
         let wanted = wanted(&project.recipe, &args.node)?;
         let snapshot = Some(lock.debian.snapshot.as_str());
+        let image = &project.recipe.image;
         let formats = match &args.format[..] {
-            [] => &project.recipe.image.formats[..],
+            [] => &image.formats[..],
             given => given,
         };
+        let formats = export::formats(formats, image, args.base_url.as_ref())?;
         let means = Means::new(global, &project.recipe, snapshot, &events)?;
         Ok(Self {
             sources: project.sources()?,
@@ -70,7 +73,8 @@ impl Request {
             secret: args.secret.clone().unwrap_or_else(|| project.secret_path()),
             authority: args.authority.clone(),
             wanted,
-            formats: formats.iter().copied().collect(),
+            formats,
+            base_url: args.base_url.clone(),
             means,
             events,
             lock,
@@ -95,6 +99,7 @@ impl Request {
             authority: AuthorityArgs::default(),
             wanted: (0..project.recipe.nodes.len()).collect(),
             formats: [Format::Img].into(),
+            base_url: None,
             means,
             events,
             lock,
@@ -179,27 +184,6 @@ fn wanted(recipe: &Recipe, names: &[String]) -> Result<Vec<usize>> {
         .collect()
 }
 
-/// A finished image.
-#[derive(Clone, Debug)]
-pub(crate) struct BuiltImage {
-    /// Whose it is.
-    pub(crate) node: NodeName,
-    /// The node's address.
-    pub(crate) address: IpAddr,
-    /// What it is written as.
-    pub(crate) format: Format,
-    /// The file.
-    pub(crate) path: PathBuf,
-    /// Its SHA-256.
-    pub(crate) sha256: Digest,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// How much of it is not a hole, in bytes.
-    pub(crate) content: u64,
-    /// Whether it was there already.
-    pub(crate) unchanged: bool,
-}
-
 /// A finished build.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -209,7 +193,7 @@ pub(crate) struct Built {
     pub(crate) recipe: Recipe,
     /// The output directory.
     pub(crate) out: PathBuf,
-    /// The images and archives: by format, in the order of the recipe.
+    /// The images and other files: by format, in the order of the recipe.
     pub(crate) images: Vec<BuiltImage>,
     /// The admin bundle.
     pub(crate) admin: PathBuf,
@@ -227,7 +211,7 @@ pub(crate) struct Built {
 pub(crate) fn build(request: &Request) -> Result<Built> {
     let started = Instant::now();
     let plan = request.plan()?;
-    let passphrases = match request.formats.contains(&Format::Img) {
+    let passphrases = match request.formats.iter().any(|format| format.has_system()) {
         true => passphrase::read(&request.project, &request.nodes())?,
         false => Passphrases::new(),
     };
@@ -235,17 +219,7 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
     let (secret, new_secret) = project::secret(&request.secret)?;
     let assembly = Assembly::realise(request, plan)?;
     let composer = request.composer(&secret)?.with_passphrases(passphrases);
-    let mut images = Vec::new();
-    if request.formats.contains(&Format::Img) {
-        let layers = assembly.node_layers(&composer)?;
-        images = images::write(&assembly, &layers, &secret, &mut out)?;
-    }
-    if request.formats.contains(&Format::Overlay) {
-        let etcd = &assembly.shared().etcd;
-        images.extend(overlay::write(request, &composer, etcd, &secret, &mut out)?);
-    }
-    let recipe = &request.project.recipe;
-    out.retain(&files(recipe)).or_fail(Failure::Storage)?;
+    let images = export::write(&assembly, &composer, &secret, &mut out)?;
     let admin = composer.admin().or_fail(Failure::Other)?;
     let admin = out.put_tree("admin", &admin).or_fail(Failure::Storage)?;
     summary::write(&assembly, &mut out).or_fail(Failure::Storage)?;
@@ -253,7 +227,7 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
     out.finish()?;
     Ok(Built {
         name: request.project.name().to_owned(),
-        recipe: recipe.clone(),
+        recipe: request.project.recipe.clone(),
         out: path,
         images,
         admin,
@@ -279,14 +253,6 @@ pub(crate) fn node_layers<T>(
     layers.iter().map(|own| each(&assembly, own)).collect()
 }
 
-/// The names of everything that may be written for a recipe.
-fn files(recipe: &Recipe) -> Vec<String> {
-    let names = recipe.nodes.iter().map(|node| &node.name);
-    names
-        .flat_map(|name| Format::ALL.map(|format| format!("{name}{}", format.suffix())))
-        .collect()
-}
-
 /// Builds everything a second time from the inputs, looking nothing up, and compares.
 pub(crate) fn check(request: &Request, first: &Built) -> Result<()> {
     let task = request
@@ -301,6 +267,7 @@ pub(crate) fn check(request: &Request, first: &Built) -> Result<()> {
         lock: request.lock.clone(),
         wanted: request.wanted.clone(),
         formats: request.formats.clone(),
+        base_url: request.base_url.clone(),
         sources: request.sources.clone(),
         out: scratch.path().join("out"),
         secret: request.secret.clone(),

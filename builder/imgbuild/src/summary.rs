@@ -83,13 +83,14 @@ impl Built {
     pub(crate) fn message(&self, checked: bool) -> Message {
         let (secret, secret_is_new) = self.secret.clone();
         let images = self.images.iter().map(|image| messages::build::Image {
-            node: image.node.to_string(),
-            address: image.address,
+            node: image.owner.as_ref().map(|owner| owner.node.to_string()),
+            address: image.owner.as_ref().map(|owner| owner.address),
             format: image.format.as_str(),
             path: image.path.clone(),
             sha256: image.sha256.to_string(),
             size: image.size,
             content: image.content,
+            block_map: image.block_map.clone(),
             unchanged: image.unchanged,
         });
         Message::Build(messages::build::Build {
@@ -117,9 +118,10 @@ impl Built {
             .images
             .iter()
             .map(|image| {
+                let owner = image.owner.as_ref();
                 vec![
-                    image.node.to_string(),
-                    image.address.to_string(),
+                    owner.map_or_else(String::new, |owner| owner.node.to_string()),
+                    owner.map_or_else(String::new, |owner| owner.address.to_string()),
                     image.path.display().to_string(),
                     ByteSize::bytes(image.size).to_string(),
                     ByteSize::bytes(image.content).to_string(),
@@ -156,11 +158,15 @@ impl Built {
                 secret.display()
             ));
         }
+        let mut next: Vec<String> = Vec::new();
         for format in Format::ALL {
-            if self.images.iter().any(|image| image.format == format) {
-                text.push_str(&self.next(format));
+            let line = self.next(format);
+            let is_there = self.images.iter().any(|image| image.format == format);
+            if is_there && !next.contains(&line) {
+                next.push(line);
             }
         }
+        text.extend(next);
         let admin = self.admin.display();
         text.push_str(&format!("then: . {admin}/env && etcdctl member list"));
         text
@@ -172,6 +178,26 @@ impl Built {
             Format::Img => format!(
                 "next: write each image to its card or disk, or try them first: imgbuild run {}\n",
                 self.name
+            ),
+            Format::ImgZst | Format::ImgXz => format!(
+                "next: write each image to its card: bmaptool copy {}/NODE.{format} /dev/sdX\n",
+                self.out.display()
+            ),
+            Format::Ova => "next: import each machine, and put them on one network\n".to_owned(),
+            Format::Qcow2 | Format::Qcow2Thin | Format::Vmdk | Format::Vhd => {
+                "next: give each machine a copy of its disk\n".to_owned()
+            }
+            Format::Libvirt => format!(
+                "next: on the machine with libvirt: sh {}/libvirt/virt-install.sh\n",
+                self.out.display()
+            ),
+            Format::Layers => "next: a node's layer beside the shared ones, below layers/ on the \
+                               boot partition, completes a card\n"
+                .to_owned(),
+            Format::OsList => format!(
+                "next: put the compressed images where the list says, and start rpi-imager --repo \
+                 {}/os-list.json\n",
+                self.out.display()
             ),
             Format::Overlay => "next: on each machine, as root: tar -C / -xpzf \
                                 NODE.overlay.tar.gz; systemctl daemon-reload; systemctl restart \

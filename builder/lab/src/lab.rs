@@ -457,7 +457,8 @@ impl Console {
 
 /// A locally administered address that follows from the node's name. QEMU's USB card forces
 /// the first byte, so the others carry the difference.
-fn mac_of(name: &NodeName) -> [u8; 6] {
+#[must_use]
+pub fn mac_of(name: &NodeName) -> [u8; 6] {
     let digest = Digest::of(name.as_str().as_bytes());
     let [a, b, c, ..] = *digest.as_bytes();
     [0x52, 0x54, 0x00, a, b, c]

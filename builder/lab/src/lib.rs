@@ -20,5 +20,5 @@ mod watch;
 
 pub use accel::Accelerator;
 pub use health::{Health, Probe};
-pub use lab::{Lab, LabError, LabNode, LabSpec, NodeStatus, Phase};
+pub use lab::{Lab, LabError, LabNode, LabSpec, NodeStatus, Phase, mac_of};
 pub use machine::{Emulation, Machine, MachineKind};

@@ -65,6 +65,7 @@ mistakes! {
     bad_mirror: [("board = \"vm\"", "board = \"vm\"\nmirrors = [\"ftp://example.org/debian\"]")];
     format_unknown: [("board = \"vm\"", "board = \"vm\"\nformats = [\"img\", \"overlays\"]")];
     format_none: [("board = \"vm\"", "board = \"vm\"\nformats = []")];
+    format_of_other_board: [("board = \"vm\"", "board = \"vm\"\nformats = [\"img\", \"os-list\"]")];
     size_unit: [("board = \"vm\"", "board = \"vm\"\nsize = \"400 MB\"")];
     size_too_small: [("board = \"vm\"", "board = \"vm\"\nsize = \"128M\"")];
     size_not_whole: [("board = \"vm\"", "board = \"vm\"\nsize = \"400001K\"")];

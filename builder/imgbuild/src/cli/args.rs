@@ -7,6 +7,7 @@ mod release;
 pub(crate) use init::InitArgs;
 pub(crate) use release::{ReleaseArgs, VerifyArgs};
 
+use crate::export::os_list::BaseUrl;
 use crate::terminal::Color;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -96,10 +97,14 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) secret: Option<PathBuf>,
 
-    /// What to write for each node, in place of the recipe's image.formats; may be given several
-    /// times or as a list with commas.
+    /// What to write, in place of the recipe's image.formats; may be given several times or as a
+    /// list with commas.
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = formats())]
     pub(crate) format: Vec<Format>,
+
+    /// Where others will find the images, for --format os-list: an http, https or file address.
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<BaseUrl>,
 
     /// Build everything a second time from the inputs and compare to the bit.
     #[arg(long)]

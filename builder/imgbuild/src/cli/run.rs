@@ -94,7 +94,7 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
             .iter()
             .filter(|image| image.format == Format::Img)
             .filter_map(|image| {
-                let node = recipe.nodes.iter().find(|node| node.name == image.node)?;
+                let node = recipe.nodes.iter().find(|node| image.is_of(&node.name))?;
                 Some(lab_node(recipe, node, image.path.clone()))
             })
             .collect::<Result<_>>()?,

@@ -34,14 +34,14 @@ pub(crate) struct Build {
     pub(crate) checked: bool,
 }
 
-/// A file for a node.
+/// A file of a build.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Image {
-    /// Whose it is.
-    pub(crate) node: String,
-    /// The node's address.
-    #[schemars(with = "String")]
-    pub(crate) address: IpAddr,
+    /// The node whose it is; null for a file that is for all.
+    pub(crate) node: Option<String>,
+    /// The node's address; null for a file that is for all.
+    #[schemars(with = "Option<String>")]
+    pub(crate) address: Option<IpAddr>,
     /// What it is, in the words of `--format`.
     pub(crate) format: &'static str,
     /// The file.
@@ -52,6 +52,8 @@ pub(crate) struct Image {
     pub(crate) size: u64,
     /// How much of it is not a hole, in bytes.
     pub(crate) content: u64,
+    /// Its block map for bmaptool; null where it has none.
+    pub(crate) block_map: Option<PathBuf>,
     /// Whether it was there already.
     pub(crate) unchanged: bool,
 }

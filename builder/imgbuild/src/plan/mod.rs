@@ -142,7 +142,7 @@ pub(crate) fn plan(
     let mut graph = Graph::default();
     let mut packages = BTreeMap::new();
     let mut unpacked = BTreeMap::new();
-    let disks = formats.contains(&Format::Img);
+    let disks = formats.iter().any(|format| format.has_system());
     for package in &lock.debian.packages {
         if !disks && !is_etcd(recipe, package) {
             continue;

@@ -38,9 +38,7 @@ pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
         .text::<ByteSize>("boot_reserve")
         .and_then(|size| whole_mib(table, "boot_reserve", size));
     let zstd_level = table.number("zstd_level");
-    let formats = table
-        .given_choices("formats", &Format::ALL, Format::as_str)
-        .and_then(|given| check_formats(table, given));
+    let formats = table.given_choices("formats", &Format::ALL, Format::as_str);
 
     if let (Ok(Some(size)), Ok(reserve)) = (&size, &reserve) {
         check_size(table, size, *reserve);
@@ -49,6 +47,10 @@ pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
     let arch = arch.and_then(|arch| match arch {
         Some(arch) => exists(table, &board, &arch),
         None => Ok(default_arch(board.value)),
+    });
+    let formats = formats.and_then(|given| match (given, &arch) {
+        (Some(given), Ok(arch)) => check_formats(table, &board, *arch, given),
+        _ => Ok(vec![Format::Img]),
     });
     let components = components.and_then(|given| match given {
         Some(given) => check_components(table, board.value, &given),
@@ -114,11 +116,30 @@ fn exists(table: &Table<'_>, board: &Found<Board>, arch: &Found<Arch>) -> Result
 /// Each format once, in order; without any there would be nothing to build.
 fn check_formats(
     table: &Table<'_>,
-    given: Option<Found<Vec<Found<Format>>>>,
+    board: &Found<Board>,
+    arch: Arch,
+    given: Found<Vec<Found<Format>>>,
 ) -> Result<Vec<Format>, Reported> {
-    let Some(given) = given else {
-        return Ok(vec![Format::Img]);
-    };
+    let is_for = |format: &Format| format.is_for(board.value, arch);
+    if let Some(other) = given.value.iter().find(|found| !is_for(&found.value)) {
+        let message = format!(
+            "`image.formats`: {} is not for the board {} with {arch}",
+            other.value, board.value
+        );
+        let words = Format::ALL.into_iter().filter(is_for);
+        let help = match board.value {
+            Board::Vm => "os-list is for Raspberry Pis, ova for amd64",
+            Board::RaspberryPi => {
+                "a card is written from the raw image; hypervisors cannot start one"
+            }
+        };
+        return Err(table.checker().report(
+            mistake(other.span.clone(), message)
+                .label(format!("expected {}", one_of(words.map(Format::as_str))))
+                .also(board.span.clone(), "for this board")
+                .help(help),
+        ));
+    }
     let set: BTreeSet<Format> = given.value.iter().map(|found| found.value).collect();
     if set.is_empty() {
         return Err(table.checker().report(

@@ -31,26 +31,71 @@ pub struct Image {
     pub formats: Vec<Format>,
 }
 
-/// What is written for a node.
+/// What a build writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// A raw disk image.
     Img,
+    /// A raw disk image in Zstandard.
+    #[serde(rename = "img.zst")]
+    ImgZst,
+    /// A raw disk image in xz.
+    #[serde(rename = "img.xz")]
+    ImgXz,
+    /// A disk for QEMU.
+    Qcow2,
+    /// A shared disk for QEMU, and what sets each node's apart.
+    Qcow2Thin,
+    /// A disk for VMware and others, made for transport.
+    Vmdk,
+    /// A disk for Azure and Hyper-V.
+    Vhd,
+    /// A machine with its disk for VMware and VirtualBox.
+    Ova,
+    /// The layers as files.
+    Layers,
     /// An archive for a machine that has an operating system already.
     Overlay,
+    /// A list of images for Raspberry Pi Imager.
+    OsList,
+    /// What libvirt needs to run the cluster.
+    Libvirt,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Img, Self::Overlay];
+    pub const ALL: [Self; 12] = [
+        Self::Img,
+        Self::ImgZst,
+        Self::ImgXz,
+        Self::Qcow2,
+        Self::Qcow2Thin,
+        Self::Vmdk,
+        Self::Vhd,
+        Self::Ova,
+        Self::Layers,
+        Self::Overlay,
+        Self::OsList,
+        Self::Libvirt,
+    ];
 
     /// The name as recipes and `--format` have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Img => "img",
+            Self::ImgZst => "img.zst",
+            Self::ImgXz => "img.xz",
+            Self::Qcow2 => "qcow2",
+            Self::Qcow2Thin => "qcow2-thin",
+            Self::Vmdk => "vmdk",
+            Self::Vhd => "vhd",
+            Self::Ova => "ova",
+            Self::Layers => "layers",
             Self::Overlay => "overlay",
+            Self::OsList => "os-list",
+            Self::Libvirt => "libvirt",
         }
     }
 
@@ -59,20 +104,70 @@ impl Format {
     pub const fn about(self) -> &'static str {
         match self {
             Self::Img => "a raw disk image, to be written to a card or given to a machine",
+            Self::ImgZst => "the raw image compressed with zstd: fast",
+            Self::ImgXz => "the raw image compressed with xz: small, read by every flasher",
+            Self::Qcow2 => "for a VM: a disk for QEMU, compressed",
+            Self::Qcow2Thin => {
+                "for a VM: disks for QEMU, one that all nodes share and a small one of each node \
+                 on it"
+            }
+            Self::Vmdk => "for a VM: a disk for VMware and VirtualBox (streamOptimized)",
+            Self::Vhd => "for a VM: a disk for Azure and Hyper-V (fixed)",
+            Self::Ova => "for a VM of amd64: a machine with its disk for VMware and VirtualBox",
+            Self::Layers => {
+                "the layers as files: the operating system's and etcd's once, and each node's own"
+            }
             Self::Overlay => {
                 "an archive to be unpacked on a machine that runs Debian, Ubuntu or Raspberry Pi \
                  OS already: etcd, its certificates, configuration and unit"
             }
+            Self::OsList => {
+                "for a Raspberry Pi: a list of the compressed images that Raspberry Pi Imager \
+                 takes as a repository; needs --base-url"
+            }
+            Self::Libvirt => {
+                "for a VM: the cluster's network and machines for libvirt, on qcow2 disks unless \
+                 others are written too"
+            }
         }
     }
 
-    /// What follows the node's name in the file's.
+    /// What follows the node's name in the name of its file; nothing where a node has no file
+    /// of the format, or one whose name follows from its content.
     #[must_use]
-    pub const fn suffix(self) -> &'static str {
+    pub const fn suffix(self) -> Option<&'static str> {
         match self {
-            Self::Img => ".img",
-            Self::Overlay => ".overlay.tar.gz",
+            Self::Img => Some(".img"),
+            Self::ImgZst => Some(".img.zst"),
+            Self::ImgXz => Some(".img.xz"),
+            Self::Overlay => Some(".overlay.tar.gz"),
+            Self::Qcow2 => Some(".qcow2"),
+            Self::Qcow2Thin => Some(".thin.qcow2"),
+            Self::Vmdk => Some(".vmdk"),
+            Self::Vhd => Some(".vhd"),
+            Self::Ova => Some(".ova"),
+            Self::Layers | Self::OsList | Self::Libvirt => None,
         }
+    }
+
+    /// Whether it is for machines of this kind and architecture.
+    #[must_use]
+    pub fn is_for(self, board: Board, arch: Arch) -> bool {
+        match self {
+            Self::Img | Self::ImgZst | Self::ImgXz | Self::Layers | Self::Overlay => true,
+            Self::Qcow2 | Self::Qcow2Thin | Self::Vmdk | Self::Vhd | Self::Libvirt => {
+                board == Board::Vm
+            }
+            // The appliance describes a PC.
+            Self::Ova => board == Board::Vm && arch == Arch::Amd64,
+            Self::OsList => board == Board::RaspberryPi,
+        }
+    }
+
+    /// Whether an operating system is part of it.
+    #[must_use]
+    pub const fn has_system(self) -> bool {
+        !matches!(self, Self::Overlay)
     }
 }
 

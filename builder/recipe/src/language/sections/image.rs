@@ -5,12 +5,15 @@ use super::super::forms::{DISK, MIRROR, PACKAGE, SIZE};
 use super::super::{Choice, Section, Shape, choice, key};
 use crate::resolved::Format;
 
-const FORMATS: [Choice; 2] = {
-    let [img, overlay] = Format::ALL;
-    [
-        choice(img.as_str(), img.about()),
-        choice(overlay.as_str(), overlay.about()),
-    ]
+const FORMATS: [Choice; Format::ALL.len()] = {
+    let mut choices = [const { choice("", "") }; Format::ALL.len()];
+    let mut at = 0;
+    while at < choices.len() {
+        let format = Format::ALL[at];
+        choices[at] = choice(format.as_str(), format.about());
+        at += 1;
+    }
+    choices
 };
 
 /// `[image]`
@@ -101,7 +104,7 @@ pub static IMAGE: Section = Section {
             "formats",
             Shape::List(&Shape::Choice(&FORMATS)),
             Default("[\"img\"]"),
-            "What is written for each node; `--format` takes its place.",
+            "What is written; `--format` takes its place.",
         )
         .aka(&["format", "output", "outputs"]),
     ],

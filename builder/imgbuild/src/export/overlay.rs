@@ -4,97 +4,66 @@
 //! ([`imgbuild_cluster::overlay`]), of which the second holds keys: like images, archives are
 //! made in memory and written to the output directory only.
 
+use super::BuiltImage;
+use super::target::{self, Target};
 use crate::archive;
 use crate::error::{Failure, OrFail, Result};
 use crate::image::Layer;
 use crate::output::OutDir;
-use crate::pipeline::{BuiltImage, Request};
+use crate::pipeline::Request;
 use imgbuild_base::event::Unit;
 use imgbuild_base::{Digest, Hasher, Tree};
 use imgbuild_cluster::{Composer, overlay};
 use imgbuild_etcd::container;
 use imgbuild_formats::squashfs;
 use imgbuild_pki::{ClusterSecret, KeyLabel};
-use imgbuild_recipe::resolved::{Format, Node};
+use imgbuild_recipe::resolved::Format;
 use rayon::prelude::*;
 use std::io::Write;
 
 /// The version of what is written: an archive of another version is made anew.
 const VERSION: &str = "imgbuild overlay 1";
 
-struct Overlay<'a> {
-    node: &'a Node,
-    name: String,
-    tree: Tree,
-    key: Digest,
-    found: Option<Digest>,
-}
-
 /// Writes the archives of the nodes wanted, as far as they are not there already.
-pub(crate) fn write(
+pub(super) fn write(
     request: &Request,
     composer: &Composer<'_>,
     etcd: &Layer,
     secret: &ClusterSecret,
     out: &mut OutDir,
 ) -> Result<Vec<BuiltImage>> {
-    let overlays: Vec<Overlay<'_>> = request
+    let overlays: Vec<(Target<'_>, Tree)> = request
         .nodes()
         .into_par_iter()
         .map(|node| {
             let tree = composer.overlay(node).or_fail(Failure::Other)?;
             let key = key(secret, etcd, composer.seal(&tree));
-            let name = format!("{}{}", node.name, Format::Overlay.suffix());
-            Ok(Overlay {
-                found: out.unchanged(&name, key).map(|state| state.sha256),
-                node,
-                name,
-                tree,
-                key,
-            })
+            Ok((Target::of(out, Format::Overlay, node, key), tree))
         })
         .collect::<Result<_>>()?;
-    let fresh = overlays.iter().filter(|one| one.found.is_none()).count();
+    let (targets, trees): (Vec<_>, Vec<_>) = overlays.into_iter().unzip();
+    let missing = targets.iter().zip(&trees);
+    let missing: Vec<_> = missing.filter(|(target, _)| target.is_missing()).collect();
     let task = request
         .events
-        .start("writing archives", Some(fresh as u64), Unit::Items);
-    let shared = match fresh {
-        0 => Vec::new(),
-        _ => etcd_part(etcd)?,
+        .start("writing archives", Some(missing.len() as u64), Unit::Items);
+    let shared = match missing.is_empty() {
+        true => Vec::new(),
+        false => etcd_part(etcd)?,
     };
-    let written: Vec<Digest> = overlays
+    let written: Vec<Digest> = missing
         .par_iter()
-        .map(|one| match one.found {
-            Some(found) => Ok(found),
-            None => {
-                let own = archive::last_part(&one.tree).or_fail(Failure::Other)?;
-                let bytes = [&shared[..], &own].concat();
-                out.write(&one.name, |mut file| file.write_all(&bytes))
-                    .or_fail(Failure::Storage)?;
-                task.advance(1);
-                Ok(Digest::of(&bytes))
-            }
+        .map(|(target, tree)| {
+            let own = archive::last_part(tree).or_fail(Failure::Other)?;
+            let bytes = [&shared[..], &own].concat();
+            out.write(&target.name, |mut file| file.write_all(&bytes))
+                .or_fail(Failure::Storage)?;
+            task.advance(1);
+            Ok(Digest::of(&bytes))
         })
         .collect::<Result<_>>()?;
-    overlays
-        .into_iter()
-        .zip(written)
-        .map(|(one, sha256)| {
-            let size = out
-                .remember(&one.name, one.key, sha256)
-                .or_fail(Failure::Storage)?;
-            Ok(BuiltImage {
-                node: one.node.name.clone(),
-                address: one.node.address,
-                format: Format::Overlay,
-                path: out.path().join(&one.name),
-                sha256,
-                size,
-                content: size,
-                unchanged: one.found.is_some(),
-            })
-        })
-        .collect()
+    drop(task);
+    target::all_done(targets, written, out)
 }
 
 /// The part that all archives of a build share.
