@@ -196,9 +196,11 @@ impl Machine {
         };
         args.add(["-machine", "q35", "-cpu", cpu]);
         args.pair("-m", self.memory.to_string());
-        // Without being given other firmware QEMU starts SeaBIOS, which it brings.
-        if self.kind == MachineKind::PcUefi {
-            self.firmware(args, &AMD64_FIRMWARE)?;
+        match self.kind {
+            // Without being given other firmware QEMU starts SeaBIOS, which it brings; GRUB
+            // writes to the screen that such machines have.
+            MachineKind::PcBios => args.add(["-vga", "std"]),
+            _ => self.firmware(args, &AMD64_FIRMWARE)?,
         }
         self.virtio(args, "pci");
         args.add(["-serial", "chardev:console"]);
