@@ -11,9 +11,10 @@ IMGBUILD = target/release/imgbuild
 
 # What the tests judge with, as Debian and Ubuntu name it. Nothing of it is needed to build.
 TEST_PACKAGES = binutils bmap-tools cpio curl debian-archive-keyring dosfstools dpkg e2fsprogs \
-	fdisk file gdisk gpgv iproute2 kmod libvirt-clients libxml2-utils minisign mmdebstrap mtools \
-	nftables openssh-client openssl ovmf procps qemu-efi-aarch64 qemu-system-arm qemu-system-x86 \
-	qemu-utils socat squashfs-tools strace systemd tar time util-linux wpasupplicant xz-utils zstd
+	fdisk file gdisk gpgv grub-common grub-pc-bin iproute2 kmod libvirt-clients libxml2-utils \
+	minisign mmdebstrap mtools nftables openssh-client openssl ovmf procps qemu-efi-aarch64 \
+	qemu-system-arm qemu-system-x86 qemu-utils socat squashfs-tools strace systemd tar time \
+	util-linux wpasupplicant xz-utils zstd
 # One test compiles with the machine's own go, whichever it is.
 TEST_PACKAGES += $(if $(shell command -v go),,golang-go)
 

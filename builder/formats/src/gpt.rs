@@ -117,12 +117,25 @@ impl Table {
     /// # Errors
     /// [`GptError`] when the disk or a partition does not fit.
     pub fn extents(&self, size: ByteSize) -> Result<Vec<Extent>, GptError> {
+        self.bootable(size, &[0; mbr::BOOT_CODE])
+    }
+
+    /// The same with code that a PC's BIOS starts, in the first sector.
+    ///
+    /// # Errors
+    /// As [`Table::extents`].
+    pub fn bootable(
+        &self,
+        size: ByteSize,
+        code: &[u8; mbr::BOOT_CODE],
+    ) -> Result<Vec<Extent>, GptError> {
         let last_usable = Self::last_usable(size)?;
         self.check(last_usable)?;
         let last = size.get() / SECTOR - 1;
         let entries = self.entries();
         let crc = crc32fast::hash(&entries);
         let mut start = mbr::protective(last).to_vec();
+        start[..mbr::BOOT_CODE].copy_from_slice(code);
         start.extend(self.header(1, last, 2, last_usable, crc));
         start.extend(&entries);
         let mut backup = entries;

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod fat;
 mod file_name;
 pub mod gpt;
+pub mod grub;
 mod hashed;
 mod in_order;
 pub mod mbr;

@@ -12,9 +12,13 @@ pub const LINUX: u8 = 0x83;
 /// The type that protects a GPT.
 pub const PROTECTIVE: u8 = 0xEE;
 
+/// Bytes of a disk's first sector that are code for a PC's BIOS; behind them lie the disk's
+/// signature and the entries.
+pub const BOOT_CODE: usize = 440;
+
 /// Where the four entries start in the sector; the disk's signature is six bytes before.
 const TABLE: usize = 446;
-const SIGNATURE: usize = 440;
+const SIGNATURE: usize = BOOT_CODE;
 /// The address of a sector beyond cylinder 1023.
 const BEYOND: [u8; 3] = [0xFE, 0xFF, 0xFF];
 

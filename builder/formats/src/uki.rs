@@ -82,6 +82,8 @@ pub struct Found<'a> {
     pub name: &'a str,
     /// Its address, relative to the image's base.
     pub address: u32,
+    /// Where its content begins in the file.
+    pub position: u32,
     /// Its content without padding.
     pub bytes: &'a [u8],
 }
@@ -336,6 +338,7 @@ pub fn inspect(file: &[u8]) -> Result<Vec<Found<'_>>, UkiError> {
         found.push(Found {
             name,
             address,
+            position,
             bytes,
         });
     }

@@ -169,6 +169,7 @@ impl<'a> Assembly<'a> {
             image: &recipe.image,
             epoch: self.plan.epoch,
             boot: &ground.boot,
+            loader: ground.loader.as_ref(),
             shared: &ground.layers,
         }
     }

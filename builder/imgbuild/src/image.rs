@@ -16,8 +16,11 @@ use imgbuild_base::{
 };
 use imgbuild_formats::disk::{DiskImage, Extent, SECTOR};
 use imgbuild_formats::gpt::Guid;
+use imgbuild_formats::grub::Loader;
 use imgbuild_formats::{fat, gpt, mbr};
 use imgbuild_recipe::resolved::{Board, DiskSize, Image};
+use imgbuild_system::boot::CORE_SECTOR;
+use std::ops::Range;
 
 /// Where the boot partition begins.
 const fn boot_start(board: Board) -> ByteSize {
@@ -82,6 +85,8 @@ pub(crate) struct Common<'a> {
     pub(crate) epoch: Epoch,
     /// What the board starts from.
     pub(crate) boot: &'a Tree,
+    /// What a PC's BIOS starts, where the recipe wants it.
+    pub(crate) loader: Option<&'a Loader>,
     /// The shared layers.
     pub(crate) shared: &'a [Layer],
 }
@@ -122,7 +127,7 @@ pub(crate) fn disk(common: &Common<'_>, own: Option<&Layer>) -> Result<Disk> {
         }
     };
     let own = start.get() + volume.last;
-    let table = table(board, size, start, volume_size, identity)?;
+    let table = table(common, size, start, volume_size, identity)?;
     let shifted = volume
         .extents
         .into_iter()
@@ -152,7 +157,7 @@ fn files(common: &Common<'_>, own: Option<&Layer>) -> Result<(Tree, Vec<TreePath
 }
 
 fn table(
-    board: Board,
+    common: &Common<'_>,
     size: ByteSize,
     start: ByteSize,
     volume: ByteSize,
@@ -160,20 +165,8 @@ fn table(
 ) -> Result<Vec<Extent>> {
     let first = start.get() / SECTOR;
     let sectors = volume.get() / SECTOR;
-    match board {
-        Board::Vm => gpt::Table {
-            disk: Guid::derived("disk", identity),
-            partitions: vec![gpt::Partition {
-                kind: Guid::EFI_SYSTEM,
-                guid: Guid::derived("boot", identity),
-                name: "boot".to_owned(),
-                first,
-                last: first + sectors - 1,
-                attributes: 0,
-            }],
-        }
-        .extents(size)
-        .or_fail(Failure::Other),
+    match common.image.board {
+        Board::Vm => gpt(size, first..first + sectors, common.loader, identity),
         Board::RaspberryPi => mbr::Table {
             signature: number(identity, 4),
             partitions: vec![mbr::Partition {
@@ -186,6 +179,39 @@ fn table(
         .extents(size)
         .or_fail(Failure::Other),
     }
+}
+
+/// The GPT of a VM: the boot partition and, where a BIOS shall start it as well, one around the
+/// loader's core, in what is left before the boot partition. It comes second, so that the boot
+/// partition is the first of every disk.
+fn gpt(
+    size: ByteSize,
+    boot: Range<u64>,
+    loader: Option<&Loader>,
+    identity: Digest,
+) -> Result<Vec<Extent>> {
+    let partition = |kind, name: &str, sectors: Range<u64>| gpt::Partition {
+        kind,
+        guid: Guid::derived(name, identity),
+        name: name.to_owned(),
+        first: sectors.start,
+        last: sectors.end - 1,
+        attributes: 0,
+    };
+    let mut table = gpt::Table {
+        disk: Guid::derived("disk", identity),
+        partitions: vec![partition(Guid::EFI_SYSTEM, "boot", boot.clone())],
+    };
+    let Some(loader) = loader else {
+        return table.extents(size).or_fail(Failure::Other);
+    };
+    let core = CORE_SECTOR..boot.start;
+    table
+        .partitions
+        .push(partition(Guid::BIOS_BOOT, "bios", core));
+    let mut extents = table.bootable(size, &loader.code).or_fail(Failure::Other)?;
+    extents.push(Extent::new(CORE_SECTOR * SECTOR, loader.core.clone()));
+    Ok(extents)
 }
 
 /// What a cluster's disks are recognised by.
@@ -220,6 +246,9 @@ pub(crate) fn common_key(common: &Common<'_>) -> Digest {
         hasher
             .field(&layer.name)
             .field(layer.body.digest().as_bytes());
+    }
+    if let Some(loader) = common.loader {
+        hasher.field("loader").field(loader.to_bytes());
     }
     hasher.finish()
 }

@@ -467,7 +467,7 @@ pub fn mac_of(name: &NodeName) -> [u8; 6] {
 /// The files of a Pi image's boot partition; nothing for machines that boot by themselves.
 fn boot_partition(machine: &Machine, image: &Path) -> Result<Option<Tree>, LabError> {
     match machine.kind {
-        MachineKind::PcUefi | MachineKind::ArmUefi => return Ok(None),
+        MachineKind::PcUefi | MachineKind::PcBios | MachineKind::ArmUefi => return Ok(None),
         MachineKind::PiOnVirt(_) | MachineKind::Raspi2b | MachineKind::Raspi3b => {}
     }
     let bad = |error: &dyn std::error::Error| LabError::Boot {

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub enum MachineKind {
     /// A 64-bit PC with UEFI.
     PcUefi,
+    /// A 64-bit PC with a BIOS.
+    PcBios,
     /// QEMU's generic ARM board with UEFI.
     ArmUefi,
     /// QEMU's generic ARM board with the Pi image's kernel handed over.
@@ -55,7 +57,7 @@ impl MachineKind {
     #[must_use]
     pub const fn arch(self) -> Arch {
         match self {
-            Self::PcUefi => Arch::Amd64,
+            Self::PcUefi | Self::PcBios => Arch::Amd64,
             Self::ArmUefi | Self::Raspi3b => Arch::Arm64,
             Self::PiOnVirt(arch) => arch,
             Self::Raspi2b => Arch::Armhf,
@@ -76,7 +78,7 @@ impl MachineKind {
     #[must_use]
     pub const fn memory(self) -> u32 {
         match self {
-            Self::PcUefi => 256,
+            Self::PcUefi | Self::PcBios => 256,
             Self::ArmUefi => 512,
             Self::PiOnVirt(_) => 512,
             // The models' memory is the board's and cannot be chosen.
@@ -178,7 +180,7 @@ impl Machine {
             args.pair("-rtc", format!("base={clock}"));
         }
         match self.kind {
-            MachineKind::PcUefi => self.pc(&mut args)?,
+            MachineKind::PcUefi | MachineKind::PcBios => self.pc(&mut args)?,
             MachineKind::ArmUefi => self.arm_uefi(&mut args)?,
             MachineKind::PiOnVirt(arch) => self.pi_on_virt(&mut args, arch, boot)?,
             MachineKind::Raspi2b => self.raspi(&mut args, "bcm2836-rpi-2-b.dtb", boot)?,
@@ -194,7 +196,12 @@ impl Machine {
         };
         args.add(["-machine", "q35", "-cpu", cpu]);
         args.pair("-m", self.memory.to_string());
-        self.firmware(args, &AMD64_FIRMWARE)?;
+        match self.kind {
+            // Without being given other firmware QEMU starts SeaBIOS, which it brings; GRUB
+            // writes to the screen that such machines have.
+            MachineKind::PcBios => args.add(["-vga", "std"]),
+            _ => self.firmware(args, &AMD64_FIRMWARE)?,
+        }
         self.virtio(args, "pci");
         args.add(["-serial", "chardev:console"]);
         Ok(())

@@ -86,6 +86,10 @@ impl LockInputs {
         for (key, _) in wishes.into_iter().filter(|(_, wished)| *wished) {
             inputs.insert(key.to_owned(), "yes".to_owned());
         }
+        if !image.firmware.is_usual() {
+            let firmware = image.firmware.as_str().to_owned();
+            inputs.insert("image.firmware".to_owned(), firmware);
+        }
         Self(inputs)
     }
 

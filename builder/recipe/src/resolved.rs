@@ -16,7 +16,7 @@ mod warning;
 pub use access::{Access, Console, Ssh};
 pub use etcd::{Advertised, ConfigStyle, Etcd, EtcdSource, Listeners, LogLevel, Run, Tuning};
 pub use firewall::Firewall;
-pub use image::{Board, Component, DiskSize, Format, Image, Suite};
+pub use image::{Board, Component, DiskSize, Firmware, Format, Image, Suite};
 pub use network::{
     Addressing, Extra, ExtraAddressing, Network, PassphraseSource, Wifi, WifiSecurity,
 };

@@ -58,6 +58,7 @@ mistakes! {
     negative_number: [("[etcd]", "[pki]\nleaf_days = -1\n[etcd]")];
     choice_near: [("\"vm\"", "\"raspberrypi\"")];
     choice_none: [("\"build\"", "\"docker\"")];
+    firmware_of_a_pi: [PI, ("board = \"raspberry-pi\"", "board = \"raspberry-pi\"\nfirmware = \"hybrid\"")];
     board_without_arch: [("board = \"vm\"", "board = \"vm\"\narch = \"armhf\"")];
     components_without_main: [("board = \"vm\"", "board = \"vm\"\ncomponents = [\"contrib\"]")];
     pi_without_firmware: [("board = \"vm\"", "board = \"raspberry-pi\"\ncomponents = [\"main\"]")];

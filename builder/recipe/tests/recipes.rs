@@ -131,6 +131,17 @@ fn walkthroughs_are_what_they_say() {
 }
 
 #[test]
+fn a_lock_knows_whether_a_bios_starts_the_image() {
+    let inputs = |image: &str| LockInputs::of(&smallest(image, ""));
+    let plain = inputs("board = \"vm\"");
+    assert_eq!(inputs("board = \"vm\"\nfirmware = \"uefi\""), plain);
+    let hybrid = inputs("board = \"vm\"\nfirmware = \"hybrid\"");
+    let differences = hybrid.differences(&plain);
+    let keys: Vec<&str> = differences.iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(keys, ["image.firmware"]);
+}
+
+#[test]
 fn defaults_depend_on_the_machine() {
     let vm = smallest("board = \"vm\"", "");
     assert_eq!(vm.image.arch, Arch::Amd64);

@@ -1,10 +1,15 @@
 //! The files of the boot partition, apart from the layers: for a VM one unified kernel image,
 //! for a Raspberry Pi its firmware, the kernel, the initramfs and the device trees.
 
+mod bios;
+
+pub use bios::{BiosError, CORE_SECTOR};
+
 use crate::initramfs::{self, InitramfsError};
 use crate::{Base, Board, OverlayError, Overlays};
 use bytes::Bytes;
 use imgbuild_base::{Arch, Epoch, Kind, Meta, Tree, TreePath};
+use imgbuild_formats::grub::Loader;
 use imgbuild_formats::uki::{self, Section, SectionName, UkiError};
 
 /// The name of the boot partition's file system; the initramfs looks for it.
@@ -30,6 +35,17 @@ pub struct Options<'a> {
     pub overlays: &'a Overlays,
     /// Further words for the kernel's command line.
     pub command_line: &'a [String],
+    /// Whether a PC's BIOS shall start it as well.
+    pub bios: bool,
+}
+
+/// What starts a board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// The files of the boot partition.
+    pub files: Tree,
+    /// What a PC's BIOS starts, where it shall.
+    pub loader: Option<Loader>,
 }
 
 /// Why there are no boot files.
@@ -44,6 +60,9 @@ pub enum BootError {
     /// The unified kernel image.
     #[error("making the unified kernel image: {0}")]
     Uki(#[from] UkiError),
+    /// The start by a PC's BIOS.
+    #[error(transparent)]
+    Bios(#[from] BiosError),
     /// Something of the board's is in no package.
     #[error("none of the packages has {what}: add {package}")]
     Missing {
@@ -60,15 +79,26 @@ pub enum BootError {
     Arch(Arch),
 }
 
-/// The files of the boot partition.
+impl BootError {
+    /// Whether the recipe asks for what there is not.
+    #[must_use]
+    pub const fn is_the_recipes(&self) -> bool {
+        matches!(self, Self::Bios(BiosError::Word(_)))
+    }
+}
+
+/// What starts the board.
 ///
 /// # Errors
 /// [`BootError`].
-pub fn files(base: &Base, options: &Options<'_>) -> Result<Tree, BootError> {
+pub fn make(base: &Base, options: &Options<'_>) -> Result<Boot, BootError> {
     let initramfs = initramfs::pack(base, options.overlays, options.epoch)?;
     match options.board {
         Board::Vm => vm(base, options, &initramfs),
-        Board::RaspberryPi => raspberry_pi(base, options, initramfs),
+        Board::RaspberryPi => Ok(Boot {
+            files: raspberry_pi(base, options, initramfs)?,
+            loader: None,
+        }),
     }
 }
 
@@ -94,7 +124,7 @@ impl Files {
     }
 }
 
-fn vm(base: &Base, options: &Options<'_>, initramfs: &[u8]) -> Result<Tree, BootError> {
+fn vm(base: &Base, options: &Options<'_>, initramfs: &[u8]) -> Result<Boot, BootError> {
     // The removable-media paths of UEFI 3.5.1.1, which firmware tries without being told.
     let path = match options.arch {
         Arch::Amd64 => "EFI/BOOT/BOOTX64.EFI",
@@ -128,12 +158,19 @@ fn vm(base: &Base, options: &Options<'_>, initramfs: &[u8]) -> Result<Tree, Boot
             section(SectionName::Linux, &base.kernel.image),
         ],
     )?;
+    let loader = match options.bios {
+        true => Some(bios::loader(&base.grub, path, &image, &command_line)?),
+        false => None,
+    };
     let mut files = Files {
         tree: Tree::new(),
         epoch: options.epoch,
     };
     files.put(path, image);
-    Ok(files.tree)
+    Ok(Boot {
+        files: files.tree,
+        loader,
+    })
 }
 
 fn raspberry_pi(base: &Base, options: &Options<'_>, initramfs: Vec<u8>) -> Result<Tree, BootError> {
@@ -196,6 +233,7 @@ mod tests {
             epoch: Epoch::from_u32(1_700_000_000),
             overlays,
             command_line: words,
+            bios: false,
         }
     }
 
@@ -204,8 +242,11 @@ mod tests {
         let overlays = Overlays::builtin();
         let words = ["imgbuild.wait=9".to_owned()];
         let base = testing::base();
-        let made =
-            |arch| files(&base, &options(Board::RaspberryPi, arch, &overlays, &words)).unwrap();
+        let made = |arch| {
+            make(&base, &options(Board::RaspberryPi, arch, &overlays, &words))
+                .unwrap()
+                .files
+        };
         let tree = made(Arch::Arm64);
         let text = |path| String::from_utf8(tree.file(path).unwrap().to_vec()).unwrap();
         let config = text("config.txt");
@@ -234,7 +275,7 @@ mod tests {
         let mut base = testing::base();
         base.efi_stub = None;
         base.firmware = Tree::new();
-        let error = files(&base, &options(Board::Vm, Arch::Amd64, &overlays, &[])).unwrap_err();
+        let error = make(&base, &options(Board::Vm, Arch::Amd64, &overlays, &[])).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -245,7 +286,7 @@ mod tests {
             ),
             "{error}"
         );
-        let error = files(
+        let error = make(
             &base,
             &options(Board::RaspberryPi, Arch::Arm64, &overlays, &[]),
         )

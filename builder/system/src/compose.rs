@@ -61,6 +61,8 @@ pub struct Base {
     pub busybox: Bytes,
     /// systemd's stub for EFI, where the packages have one.
     pub efi_stub: Option<Bytes>,
+    /// GRUB's files for a PC's BIOS by file name, where that is wished for.
+    pub grub: Tree,
     /// The Raspberry Pi's firmware by file name, where the packages have it.
     pub firmware: Tree,
 }
@@ -127,6 +129,10 @@ pub fn compose(request: &Request<'_>) -> Result<Base, ComposeError> {
     let kernel = kernel::take_kernel(&mut tree, request)?;
     let busybox = kernel::take_busybox(&mut tree)?;
     let efi_stub = kernel::take_efi_stub(&mut tree);
+    let grub = match request.features.contains(&Feature::Bios) {
+        true => take_folder(&mut tree, "usr/lib/grub/i386-pc"),
+        false => Tree::new(),
+    };
     let firmware = take_folder(&mut tree, "usr/lib/raspi-firmware");
     kernel::put_modules(&mut tree, &kernel, epoch)?;
     layout::make_directories(&mut tree, epoch);
@@ -146,6 +152,7 @@ pub fn compose(request: &Request<'_>) -> Result<Base, ComposeError> {
         kernel,
         busybox,
         efi_stub,
+        grub,
         firmware,
     })
 }

@@ -20,6 +20,8 @@ pub enum Feature {
     Firewall,
     /// A login prompt on the console.
     Login,
+    /// A start by a PC's BIOS.
+    Bios,
 }
 
 impl Feature {
@@ -35,6 +37,7 @@ impl Feature {
             Self::Wifi => "wifi",
             Self::Firewall => "firewall",
             Self::Login => "login",
+            Self::Bios => "bios",
         }
     }
 }

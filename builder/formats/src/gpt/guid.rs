@@ -21,6 +21,9 @@ impl Guid {
     pub const ZERO: Self = Self([0; 16]);
     /// Type of an EFI system partition (UEFI 2.10, 5.3.3).
     pub const EFI_SYSTEM: Self = Self::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
+    /// Type of a partition that holds a boot loader's core for a PC's BIOS (GRUB manual,
+    /// "BIOS installation").
+    pub const BIOS_BOOT: Self = Self::from_u128(0x21686148_6449_6e6f_744e_656564454649);
     /// Type of a partition with a Linux file system.
     pub const LINUX_DATA: Self = Self::from_u128(0x0fc63daf_8483_4772_8e79_3d69d8477de4);
     /// Type of a partition mounted at /var (Discoverable Partitions Specification).

@@ -42,6 +42,21 @@ fn run(command: &mut Command) -> String {
 }
 
 #[test]
+fn code_for_a_bios_leaves_the_table_as_it_is() {
+    let code = [0xEB; mbr::BOOT_CODE];
+    let disk = DiskImage::new(SIZE, table().bootable(SIZE, &code).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    disk.reader().read_to_end(&mut bytes).unwrap();
+    assert_eq!(Table::read(&bytes), Ok(table()));
+    assert_eq!(bytes[..mbr::BOOT_CODE], code);
+    assert_eq!(
+        bytes[mbr::BOOT_CODE..],
+        image(&table())[mbr::BOOT_CODE..],
+        "all behind the code"
+    );
+}
+
+#[test]
 fn foreign_tools_agree() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk.img");

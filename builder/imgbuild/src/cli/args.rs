@@ -327,6 +327,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t = Machine::Fast, value_name = "KIND")]
     pub(crate) machine: Machine,
 
+    /// The firmware that starts images for a PC; `bios` needs image.firmware = "hybrid".
+    #[arg(long, value_enum, default_value_t = Start::Uefi, value_name = "KIND")]
+    pub(crate) firmware: Start,
+
     /// Leave this node switched off until `start NODE`; may be given several times.
     #[arg(long, value_name = "NODE", add = complete::nodes())]
     pub(crate) hold: Vec<String>,
@@ -455,6 +459,15 @@ pub(crate) enum PkiCommand {
 pub(crate) enum Until {
     /// Every member answers as healthy over mutual TLS.
     Healthy,
+}
+
+/// The firmware with which `run` starts a PC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Start {
+    /// UEFI.
+    Uefi,
+    /// A BIOS.
+    Bios,
 }
 
 /// What `run` emulates for a Pi.

@@ -1,6 +1,6 @@
 //! `imgbuild run`: the built images, booted together.
 
-use super::args::{Machine, RunArgs, Until};
+use super::args::{Machine, RunArgs, Start, Until};
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::interrupt;
 use crate::messages::{self, Message};
@@ -9,7 +9,7 @@ use crate::terminal::Terminal;
 use imgbuild_lab::health::Credentials;
 use imgbuild_lab::{Emulation, Lab, LabNode, LabSpec, MachineKind, NodeStatus, Phase};
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::{Addressing, Board, Format, Node};
+use imgbuild_recipe::resolved::{Addressing, Board, Firmware, Format, Node};
 use imgbuild_recipe::values::{MacAddress, VlanId};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -82,7 +82,14 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
         Machine::Board => Emulation::Board,
     };
     let pi = recipe.image.board == Board::RaspberryPi;
-    let machine = MachineKind::for_image(pi, recipe.image.arch, emulation).ok_or_else(|| {
+    let machine = match args.firmware {
+        Start::Uefi => MachineKind::for_image(pi, recipe.image.arch, emulation),
+        Start::Bios if recipe.image.firmware == Firmware::Hybrid => Some(MachineKind::PcBios),
+        Start::Bios => {
+            return Err(no_bios(recipe));
+        }
+    };
+    let machine = machine.ok_or_else(|| {
         let text = format!("QEMU has no machine for {} images", recipe.image.arch);
         CommandError::msg(Failure::Cluster, text)
     })?;
@@ -111,6 +118,12 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
         disk_size: args.disk_size.map(imgbuild_base::ByteSize::get),
         work,
     })
+}
+
+fn no_bios(recipe: &Recipe) -> CommandError {
+    let text = format!("no BIOS can start the images of {}", recipe.cluster.name);
+    CommandError::msg(Failure::Cluster, text)
+        .hint("set image.firmware = \"hybrid\" and lock the recipe anew, or leave out --firmware")
 }
 
 /// A node as the lab's network sees it.

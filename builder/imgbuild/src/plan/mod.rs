@@ -27,7 +27,7 @@ use imgbuild_debian::lock::LockedPackage;
 use imgbuild_etcd::container;
 use imgbuild_formats::oci::Reference;
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::{Board, EtcdSource, Format, Node, Run};
+use imgbuild_recipe::resolved::{Board, EtcdSource, Firmware, Format, Node, Run};
 use imgbuild_recipe::values::{ModuleName, PackageName};
 use imgbuild_system::Overlays;
 use imgbuild_system::packages::{self, Feature, Selection};
@@ -107,6 +107,7 @@ fn features(recipe: &Recipe) -> BTreeSet<Feature> {
         (Feature::Wifi, recipe.has_wifi()),
         (Feature::Firewall, recipe.has_firewall()),
         (Feature::StaticPod, recipe.etcd.run == Run::StaticPod),
+        (Feature::Bios, recipe.image.firmware == Firmware::Hybrid),
     ];
     let wished = wishes.into_iter().filter(|(_, wished)| *wished);
     wished.map(|(feature, _)| feature).collect()

@@ -29,6 +29,7 @@ use imgbuild_debian::lock::LockedPackage;
 use imgbuild_etcd::EtcdBinaries;
 use imgbuild_fetch::Item;
 use imgbuild_fetch::mirrors::Archive;
+use imgbuild_formats::grub::Loader;
 use imgbuild_store::{Object, Realised, StepKey, StepKind, StepResult};
 use imgbuild_system::Base;
 use progress::Progress;
@@ -56,6 +57,8 @@ pub(crate) struct Ground {
     pub(crate) layers: Vec<Layer>,
     /// What the board starts from.
     pub(crate) boot: Tree,
+    /// What a PC's BIOS starts, where the recipe wants it.
+    pub(crate) loader: Option<Loader>,
     /// The base layer's paths, with the content that tells of users and units.
     pub(crate) outline: Tree,
     /// The same as node layers are made with.
@@ -455,6 +458,16 @@ impl Run<'_> {
             .or_fail(Failure::Storage)
     }
 
+    /// What a PC's BIOS starts, if the boot step made it.
+    fn loader(&self, boot: &StepResult) -> Result<Option<Loader>> {
+        if !boot.outputs.contains_key(steps::LOADER) {
+            return Ok(None);
+        }
+        let bytes = self.output(boot, steps::LOADER)?.bytes();
+        let loader = Loader::from_bytes(&bytes.or_fail(Failure::Storage)?);
+        loader.map(Some).or_fail(Failure::Storage)
+    }
+
     fn collect(&self) -> Result<Shared> {
         let objects = |id: StepId| match self.value(id)? {
             Value::Objects(result) => Ok(result),
@@ -477,10 +490,12 @@ impl Run<'_> {
         let etcd = layer(&format!("10-etcd-{arch}"), &objects(self.plan.etcd_layer)?)?;
         let ground = |platform: &Platform| {
             let base = objects(platform.base_layer)?;
+            let boot = objects(platform.boot)?;
             let outline = unpacked(&base, steps::OUTLINE)?;
             Ok(Ground {
                 layers: vec![layer(&format!("00-base-{arch}"), &base)?, etcd.clone()],
-                boot: unpacked(&objects(platform.boot)?, steps::BOOT)?,
+                boot: unpacked(&boot, steps::BOOT)?,
+                loader: self.loader(&boot)?,
                 below: Below::new(outline.clone()).or_fail(Failure::Storage)?,
                 outline,
             })

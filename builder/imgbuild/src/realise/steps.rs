@@ -9,6 +9,7 @@ use imgbuild_debian::deb::{self, UnpackedDeb};
 use imgbuild_etcd::{EtcdBinaries, PROGRAMS, container};
 use imgbuild_formats::squashfs::{self, Level};
 use imgbuild_store::{Object, Output, StepResult};
+use imgbuild_system::packages::Feature;
 use imgbuild_system::{Base, Request, boot, check, compose, outline};
 use std::io::Write;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub(super) const LAYER: &str = "layer";
 pub(super) const OUTLINE: &str = "outline";
 /// The name of the packed boot files among a step's outputs.
 pub(super) const BOOT: &str = "boot";
+/// The name of what a PC's BIOS starts among a step's outputs; not every boot step has it.
+pub(super) const LOADER: &str = "loader";
 
 const PACKAGE: &str = "package";
 const ORIGIN: &str = "origin";
@@ -137,7 +140,7 @@ impl Run<'_> {
         let base = self.base(step)?;
         let args = step.params.get("args").map_or("", String::as_str);
         let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        let files = boot::files(
+        let boot = boot::make(
             &base,
             &boot::Options {
                 board: self.plan.board,
@@ -145,11 +148,23 @@ impl Run<'_> {
                 epoch: self.plan.epoch,
                 overlays: &self.plan.overlays,
                 command_line: &args,
+                bios: self.plan.features.contains(&Feature::Bios),
             },
-        )
-        .or_fail(Failure::Other)?;
-        let packed = self.put_object(&[&pack::encode(&files).or_fail(Failure::Other)?])?;
-        Ok((outputs([(BOOT, &packed)]), None))
+        );
+        let whose = match &boot {
+            Err(error) if error.is_the_recipes() => Failure::Recipe,
+            _ => Failure::Other,
+        };
+        let boot = boot.or_fail(whose)?;
+        let packed = self.put_object(&[&pack::encode(&boot.files).or_fail(Failure::Other)?])?;
+        let mut result = outputs([(BOOT, &packed)]);
+        if let Some(loader) = &boot.loader {
+            let object = self.put_object(&[&loader.to_bytes()])?;
+            result
+                .outputs
+                .insert(LOADER.to_owned(), Output::from(&object));
+        }
+        Ok((result, None))
     }
 
     fn etcd(&self, step: &Step) -> Result<Made> {

@@ -2,7 +2,7 @@
 
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::error::one_of;
-use crate::resolved::{Board, Component, DiskSize, Format, Image, Suite};
+use crate::resolved::{Board, Component, DiskSize, Firmware, Format, Image, Suite};
 use crate::values::{MirrorUrl, PackageName};
 use imgbuild_base::{Arch, ByteSize, SizeError};
 use std::collections::BTreeSet;
@@ -30,6 +30,7 @@ pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
     let board = table.choice("board", &Board::ALL, Board::as_str);
     let arch = table.given_choice("arch", &Arch::ALL, Arch::debian);
     let suite = table.choice("suite", &Suite::ALL, Suite::as_str);
+    let firmware = table.choice("firmware", &Firmware::ALL, Firmware::as_str);
     let components = table.given_choices("components", &Component::ALL, Component::as_str);
     let packages = table.texts::<PackageName>("packages");
     let mirrors = table.texts::<MirrorUrl>("mirrors");
@@ -52,6 +53,10 @@ pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
         (Some(given), Ok(arch)) => check_formats(table, &board, *arch, given),
         _ => Ok(vec![Format::Img]),
     });
+    let firmware = firmware.and_then(|firmware| match &arch {
+        Ok(arch) => check_firmware(table, &board, *arch, &firmware),
+        Err(_) => Ok(firmware.value),
+    });
     let components = components.and_then(|given| match given {
         Some(given) => check_components(table, board.value, &given),
         None => Ok(default_components(board.value)),
@@ -60,6 +65,7 @@ pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
     Ok(Image {
         board: board.value,
         arch: arch?,
+        firmware: firmware?,
         suite: suite?.value,
         components: components?.into_iter().collect(),
         mirrors: mirrors?.into_iter().map(|found| found.value).collect(),
@@ -110,6 +116,28 @@ fn exists(table: &Table<'_>, board: &Found<Board>, arch: &Found<Arch>) -> Result
                 Arch::Amd64 => "amd64 is for virtual machines: board = \"vm\"",
                 Arch::Arm64 => "both boards can be arm64",
             }),
+    ))
+}
+
+/// Only PCs have a BIOS.
+fn check_firmware(
+    table: &Table<'_>,
+    board: &Found<Board>,
+    arch: Arch,
+    firmware: &Found<Firmware>,
+) -> Result<Firmware, Reported> {
+    if firmware.value == Firmware::Uefi || (board.value, arch) == (Board::Vm, Arch::Amd64) {
+        return Ok(firmware.value);
+    }
+    let message = format!(
+        "`image.firmware`: no `{}` with an {arch} processor has a BIOS",
+        board.value
+    );
+    Err(table.checker().report(
+        mistake(firmware.span.clone(), message)
+            .label("only for a `vm` with an amd64 processor")
+            .also(board.span.clone(), "for this board")
+            .help("leave it out: the image starts by the firmware that the board has"),
     ))
 }
 

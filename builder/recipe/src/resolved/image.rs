@@ -13,6 +13,9 @@ pub struct Image {
     pub board: Board,
     /// Its architecture; the board exists for it.
     pub arch: Arch,
+    /// The firmware that starts it; one for which the board and architecture have it.
+    #[serde(skip_serializing_if = "Firmware::is_usual")]
+    pub firmware: Firmware,
     /// Debian's suite.
     pub suite: Suite,
     /// The archive's components, sorted, without repetition; `main` is among them.
@@ -236,6 +239,36 @@ impl FromStr for Board {
 impl fmt::Display for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+/// The firmware that starts an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// The board's usual one: UEFI on a VM, its own on a Raspberry Pi.
+    Uefi,
+    /// UEFI or a PC's BIOS, whichever the machine has.
+    Hybrid,
+}
+
+impl Firmware {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Uefi, Self::Hybrid];
+
+    /// The name as recipes write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uefi => "uefi",
+            Self::Hybrid => "hybrid",
+        }
+    }
+
+    /// Whether it is the board's usual one.
+    #[must_use]
+    pub const fn is_usual(&self) -> bool {
+        matches!(self, Self::Uefi)
     }
 }
 

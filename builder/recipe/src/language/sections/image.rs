@@ -47,6 +47,20 @@ pub static IMAGE: Section = Section {
         )
         .aka(&["architecture", "cpu"]),
         key(
+            "firmware",
+            Shape::Choice(&[
+                choice("uefi", "UEFI; the Raspberry Pi's own, on a Raspberry Pi"),
+                choice(
+                    "hybrid",
+                    "UEFI and a PC's BIOS: one image starts by either; only amd64",
+                ),
+            ]),
+            Default("\"uefi\""),
+            "The firmware that starts the images. `hybrid` takes one more package, GRUB, and \
+             adds about 130 KiB to an image.",
+        )
+        .aka(&["bios", "boot", "bootloader"]),
+        key(
             "suite",
             Shape::Choice(&[choice("trixie", "Debian 13")]),
             Default("\"trixie\""),
