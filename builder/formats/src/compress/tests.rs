@@ -22,11 +22,11 @@ fn disks() -> Vec<DiskImage> {
     let disk = |number: u32, mib: u32| {
         let extents = [
             Extent::new(1 << 20, common.clone()),
-            Extent::new(40 << 20, noise(number * 1000, 70_000)),
+            Extent::new(27 << 20, noise(number * 1000, 70_000)),
         ];
         DiskImage::new(ByteSize::bytes((u64::from(mib) << 20) + 512), extents).unwrap()
     };
-    vec![disk(1, 64), disk(2, 64), disk(3, 50)]
+    vec![disk(1, 38), disk(2, 38), disk(3, 30)]
 }
 
 fn flat(disk: &DiskImage) -> Vec<u8> {
@@ -98,7 +98,7 @@ fn xz_knows_the_blocks_and_their_sizes() {
         .lines()
         .filter(|line| line.starts_with("block"))
         .collect();
-    assert_eq!(blocks.len(), 6, "{text}");
+    assert_eq!(blocks.len(), 4, "{text}");
     assert!(
         blocks
             .iter()
