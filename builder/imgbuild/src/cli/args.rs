@@ -234,10 +234,9 @@ pub(crate) enum Command {
         #[arg(value_name = "FILE|DEVICE")]
         path: PathBuf,
     },
-    /// Write a directory that can be published: images without secrets, what they are made of,
-    /// sums and signature.
+    /// Write a directory that can be published, and that anybody can check.
     ///
-    /// The same recipe and lock give the same files every time. Nothing of the cluster's secret
+    /// It has images without secrets, what they are made of, sums and their signature. The same recipe and lock give the same files every time. Nothing of the cluster's secret
     /// is read or written unless --with-secrets asks for it.
     Release(ReleaseArgs),
     /// Check a release, down to the files inside its images.
