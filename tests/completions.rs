@@ -60,6 +60,10 @@ fn recipes_are_offered_wherever_one_is_named() {
         &["imgbuild", "show", "vm-"],
         &["imgbuild", "run", "vm-"],
         &["imgbuild", "pki", "vm-"],
+        &["imgbuild", "release", "vm-"],
+        &["imgbuild", "node-layer", "vm-"],
+        &["imgbuild", "flash", "vm-"],
+        &["imgbuild", "store", "gc", "--forget", "vm-"],
         &["imgbuild", "run", "--until", "healthy", "vm-"],
     ] {
         assert_eq!(offered(dir.path(), line), vms, "{line:?}");
@@ -84,6 +88,8 @@ fn nodes_of_the_recipe_on_the_line_are_offered() {
         &["imgbuild", "--recipe", "=", "vm-3node", "--node", ""],
         &["imgbuild", "run", "vm-3node", "--hold", "e"],
         &["imgbuild", "run", "--json", "vm-3node", "--hold", "e"],
+        &["imgbuild", "node-layer", "vm-3node", ""],
+        &["imgbuild", "flash", "vm-3node", "e"],
     ] {
         assert_eq!(offered(&repository(), line), etcds, "{line:?}");
     }

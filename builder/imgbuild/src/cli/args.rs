@@ -375,9 +375,11 @@ impl KeyArgs {
 #[derive(Args, Debug, Clone)]
 pub(crate) struct NodeLayerArgs {
     /// The recipe.
+    #[arg(add = complete::recipes())]
     pub(crate) name: String,
 
     /// The node.
+    #[arg(add = complete::nodes())]
     pub(crate) node: String,
 
     /// The directory for the file [default: images/NAME/layers].
@@ -393,7 +395,7 @@ pub(crate) struct NodeLayerArgs {
 pub(crate) struct FlashArgs {
     /// The recipe, the node and the device or existing file; without a device the candidates
     /// are listed.
-    #[arg(value_name = "NAME NODE DEVICE", num_args = 0..=3)]
+    #[arg(value_name = "NAME NODE DEVICE", num_args = 0..=3, add = complete::recipe_node_device())]
     pub(crate) what: Vec<String>,
 
     /// Write all nodes of the recipe, asking for one card after another.

@@ -208,11 +208,10 @@ impl Host {
             if swaps.any(|line| line.split_whitespace().next() == Some(&device)) {
                 uses.push(format!("{part} is swap"));
             }
-            for holder in fs_err::read_dir(dir.join("holders")).into_iter().flatten() {
-                if let Ok(holder) = holder {
-                    let holder = holder.file_name();
-                    uses.push(format!("{part} is a part of {}", holder.to_string_lossy()));
-                }
+            let holders = fs_err::read_dir(dir.join("holders")).into_iter();
+            for holder in holders.flatten().flatten() {
+                let holder = holder.file_name();
+                uses.push(format!("{part} is a part of {}", holder.to_string_lossy()));
             }
         }
         uses

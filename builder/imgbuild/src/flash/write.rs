@@ -124,7 +124,7 @@ struct Run<'a> {
 /// the medium's.
 fn pieces(
     content: &dyn Content,
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), WriteError>,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), WriteError>,
 ) -> Result<(), WriteError> {
     let mut stopped = None;
     let walked = content.walk(&mut |at, bytes| {
@@ -222,7 +222,7 @@ impl Run<'_> {
         } = self;
         let size = usize::try_from(PIECE).unwrap_or(0);
         same(*target, buffer, 0, &vec![0; size])?;
-        pieces(*content, &mut |at, bytes| {
+        pieces(*content, |at, bytes| {
             task.advance(bytes.len() as u64);
             same(*target, buffer, at, bytes)
         })?;

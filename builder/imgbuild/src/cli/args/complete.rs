@@ -42,33 +42,58 @@ pub(crate) fn script(shell: clap_complete::Shell) -> io::Result<String> {
 
 /// Completes a recipe's name, or the path of its file.
 pub(super) fn recipes() -> ArgValueCompleter {
-    ArgValueCompleter::new(|current: &OsStr| {
-        let names = imgbuild_recipe::list(Path::new("")).unwrap_or_default();
-        let named = names.iter().map(|source| {
-            CompletionCandidate::new(&source.name).help(Some(source.summary().to_owned().into()))
-        });
-        let mut offered = beginning_with(current, named);
-        if offered.is_empty() {
-            let toml = |path: &Path| path.extension().is_some_and(|end| end == "toml");
-            let paths = PathCompleter::any().filter(move |path| path.is_dir() || toml(path));
-            offered = paths.complete(current);
-        }
-        offered
-    })
+    ArgValueCompleter::new(offered_recipes)
 }
 
 /// Completes a node's name.
 pub(super) fn nodes() -> ArgValueCompleter {
-    ArgValueCompleter::new(|current: &OsStr| {
-        let recipe = named_recipe(words())
-            .and_then(|name| imgbuild_recipe::find(&name, Path::new("")).ok())
-            .and_then(|source| source.load().ok());
-        let nodes = recipe.map(|recipe| recipe.nodes).unwrap_or_default();
-        let named = nodes.iter().map(|node| {
-            CompletionCandidate::new(node.name.as_str()).help(Some(node.address.to_string().into()))
-        });
-        beginning_with(current, named)
-    })
+    ArgValueCompleter::new(offered_nodes)
+}
+
+/// Completes a recipe, then one of its nodes, then a file.
+pub(super) fn recipe_node_device() -> ArgValueCompleter {
+    ArgValueCompleter::new(InTurn)
+}
+
+struct InTurn;
+
+impl ValueCompleter for InTurn {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        self.complete_at(0, current)
+    }
+
+    fn complete_at(&self, place: usize, current: &OsStr) -> Vec<CompletionCandidate> {
+        match place {
+            0 => offered_recipes(current),
+            1 => offered_nodes(current),
+            _ => PathCompleter::any().complete(current),
+        }
+    }
+}
+
+fn offered_recipes(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = imgbuild_recipe::list(Path::new("")).unwrap_or_default();
+    let named = names.iter().map(|source| {
+        CompletionCandidate::new(&source.name).help(Some(source.summary().to_owned().into()))
+    });
+    let mut offered = beginning_with(current, named);
+    if offered.is_empty() {
+        let toml = |path: &Path| path.extension().is_some_and(|end| end == "toml");
+        let paths = PathCompleter::any().filter(move |path| path.is_dir() || toml(path));
+        offered = paths.complete(current);
+    }
+    offered
+}
+
+fn offered_nodes(current: &OsStr) -> Vec<CompletionCandidate> {
+    let recipe = named_recipe(words())
+        .and_then(|name| imgbuild_recipe::find(&name, Path::new("")).ok())
+        .and_then(|source| source.load().ok());
+    let nodes = recipe.map(|recipe| recipe.nodes).unwrap_or_default();
+    let named = nodes.iter().map(|node| {
+        CompletionCandidate::new(node.name.as_str()).help(Some(node.address.to_string().into()))
+    });
+    beginning_with(current, named)
 }
 
 fn beginning_with(
@@ -92,10 +117,13 @@ fn named_recipe(words: Vec<OsString>) -> Option<String> {
     named_in(&line.try_get_matches_from(words).ok()?)
 }
 
-/// By `--recipe`, or by the NAME of the command.
+/// By `--recipe`, or by the NAME of the command, which of `flash` is the first of several words.
 fn named_in(matches: &ArgMatches) -> Option<String> {
     let given = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
-    let own = given("name").or_else(|| given("recipe")).cloned();
+    let own = ["name", "recipe", "what"]
+        .into_iter()
+        .find_map(given)
+        .cloned();
     own.or_else(|| named_in(matches.subcommand()?.1))
 }
 

@@ -1,6 +1,6 @@
 //! Options of `release` and `verify`.
 
-use super::AuthorityArgs;
+use super::{AuthorityArgs, complete};
 use clap::{Args, ValueEnum};
 use imgbuild_release::manifest::Packing;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 #[derive(Args, Debug, Clone)]
 pub(crate) struct ReleaseArgs {
     /// The recipe.
+    #[arg(add = complete::recipes())]
     pub(crate) name: String,
 
     /// Where the release goes [default: releases/NAME]; an older release there is replaced.
