@@ -42,7 +42,9 @@ fn one_disk_starts_by_a_bios_and_by_uefi() {
         cluster.wait_clean(&[NODE], 300);
         let mut console = Console::connect(&cluster.console_socket(NODE), 120);
         let said = console.run(
-            "test -d /sys/firmware/efi && echo UEFI || echo BIOS; sed -n 's, /var .*,,p' /proc/mounts",
+            "test -d /sys/firmware/efi && echo UEFI || echo BIOS; \
+             while read -r device place rest; do \
+             if [ \"$place\" = /var ]; then echo \"$device\"; fi; done </proc/mounts",
         );
         (cluster, said)
     };
