@@ -88,7 +88,7 @@ fn nodes_of_the_recipe_on_the_line_are_offered() {
         &["imgbuild", "--recipe", "=", "vm-3node", "--node", ""],
         &["imgbuild", "run", "vm-3node", "--hold", "e"],
         &["imgbuild", "run", "--json", "vm-3node", "--hold", "e"],
-        &["imgbuild", "node-layer", "vm-3node", ""],
+        &["imgbuild", "node-layer", "vm-3node", "e"],
         &["imgbuild", "flash", "vm-3node", "e"],
     ] {
         assert_eq!(offered(&repository(), line), etcds, "{line:?}");
