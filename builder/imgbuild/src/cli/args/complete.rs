@@ -52,23 +52,20 @@ pub(super) fn nodes() -> ArgValueCompleter {
 
 /// Completes a recipe, then one of its nodes, then a file.
 pub(super) fn recipe_node_device() -> ArgValueCompleter {
-    ArgValueCompleter::new(InTurn)
+    ArgValueCompleter::new(|current: &OsStr| match what_words(words()) {
+        0 | 1 => offered_recipes(current),
+        2 => offered_nodes(current),
+        _ => PathCompleter::any().complete(current),
+    })
 }
 
-struct InTurn;
-
-impl ValueCompleter for InTurn {
-    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
-        self.complete_at(0, current)
-    }
-
-    fn complete_at(&self, place: usize, current: &OsStr) -> Vec<CompletionCandidate> {
-        match place {
-            0 => offered_recipes(current),
-            1 => offered_nodes(current),
-            _ => PathCompleter::any().complete(current),
-        }
-    }
+/// How many of `flash`'s words a line has, with the one that is not complete yet.
+fn what_words(words: Vec<OsString>) -> usize {
+    let line = Cli::command().ignore_errors(true);
+    let matches = line.try_get_matches_from(words).ok();
+    let flash = matches.as_ref().and_then(|matches| matches.subcommand());
+    let given = flash.and_then(|(_, flash)| flash.try_get_many::<String>("what").ok().flatten());
+    given.map_or(0, Iterator::count)
 }
 
 fn offered_recipes(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -143,5 +140,14 @@ mod tests {
         assert_eq!(named("imgbuild -r pi-2node --node con"), some("pi-2node"));
         assert_eq!(named("imgbuild run vm-3node --hold "), some("vm-3node"));
         assert_eq!(named("imgbuild build --node "), None);
+        assert_eq!(named("imgbuild flash vm-3node et"), some("vm-3node"));
+    }
+
+    #[test]
+    fn the_words_of_flash_are_counted() {
+        let count = |line: &str| what_words(line.split(' ').map(OsString::from).collect());
+        assert_eq!(count("imgbuild flash vm-"), 1);
+        assert_eq!(count("imgbuild flash --yes vm-3node "), 2);
+        assert_eq!(count("imgbuild flash vm-3node etcd-0 /dev/s"), 3);
     }
 }
