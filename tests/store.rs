@@ -196,7 +196,7 @@ fn a_damaged_store_is_mended_and_a_large_one_made_smaller() {
     gc(&["--forget", "vm-1node"]);
     assert_eq!(
         files_below(&case.store.join("objects")),
-        [PathBuf::new(); 0]
+        Vec::<PathBuf>::new()
     );
     let error = must_fail(
         &mut case.command(&["store", "gc", "--forget", "vm-1node"]),
