@@ -404,8 +404,7 @@ fn a_cluster_boots_from_every_format_that_qemu_reads() {
     let work = scratch();
     let shim = work.path().join("bin");
     fs_err::create_dir(&shim).unwrap();
-    // What is left of the four is what the thin ones stand on: `qcow2` in another place.
-    let disks: Vec<_> = NODES.iter().zip(&DISKS[1..]).collect();
+    let disks: Vec<_> = NODES.iter().zip(&DISKS).collect();
     let cases: String = disks
         .iter()
         .map(|(node, (suffix, format))| {
