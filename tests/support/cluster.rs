@@ -259,18 +259,34 @@ impl Cluster {
         curl
     }
 
+    /// What a member answers. As every client does, asks again for a while: where processors are
+    /// few the members may be electing another leader at the moment.
+    #[track_caller]
+    fn ask(&self, node: &str, path: &str, body: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            let output = run(self.curl(node, path).args(["--data", body]));
+            if output.status.success() {
+                return String::from_utf8(output.stdout).unwrap();
+            }
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(Instant::now() < deadline, "{node} answers {path}: {said}");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
     /// Puts a key through a member.
     #[track_caller]
     pub fn put(&self, node: &str, key: &str, value: &str) {
         let body = format!(r#"{{"key":"{}","value":"{}"}}"#, base64(key), base64(value));
-        must(self.curl(node, "/v3/kv/put").args(["--data", &body]));
+        self.ask(node, "/v3/kv/put", &body);
     }
 
     /// Reads a key through a member, linearizably.
     #[track_caller]
     pub fn get(&self, node: &str, key: &str) -> Option<String> {
         let body = format!(r#"{{"key":"{}"}}"#, base64(key));
-        let text = must(self.curl(node, "/v3/kv/range").args(["--data", &body]));
+        let text = self.ask(node, "/v3/kv/range", &body);
         let answer: Value = serde_json::from_str(&text).unwrap();
         let value = answer["kvs"][0]["value"].as_str()?;
         let decoded = run(Command::new("sh").args(["-c", &format!("echo {value} | base64 -d")]));
