@@ -3,7 +3,7 @@
 //!
 //! etcd makes its write-ahead log first and writes the first entry, which holds the members of the
 //! cluster, some time later. Between the two a power cut leaves a member that knows of no
-//! cluster; etcd 3.4 to 3.7 then wait for ever. The log's form is that of etcd's package
+//! cluster; etcd then waits for ever (seen with 3.4.23). The log's form is that of etcd's package
 //! `server/storage/wal`.
 
 use crate::layer::{Layer, Owner};
