@@ -20,11 +20,12 @@ pub mod inputs;
 pub mod messages;
 pub mod plain;
 pub mod server;
+pub mod turn;
 pub mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 /// The repository.
 pub fn repository() -> PathBuf {
@@ -136,12 +137,6 @@ pub fn variant(dir: &Path, recipe: &str, name: &str, change: impl Fn(&str) -> St
     let lock = recipes.join(format!("{recipe}.lock"));
     fs_err::copy(lock, dir.join(format!("{name}.lock"))).unwrap();
     path
-}
-
-/// Two cores carry one cluster at a time.
-pub fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The first image of an output directory.
