@@ -4,6 +4,7 @@
 # make check                    formatting, lints, generated files
 # make bench                    the figures the README claims, against the field's tools
 # make dist                     static binaries for x86_64 and aarch64, as dist/imgbuild-*
+# make dist-test                the tests of the program alone, on this machine's binary of these
 
 RECIPE ?= pi-2node
 CARGO ?= cargo
@@ -18,7 +19,7 @@ TEST_PACKAGES = binutils bmap-tools cpio curl debian-archive-keyring dosfstools 
 # One test compiles with the machine's own go, whichever it is.
 TEST_PACKAGES += $(if $(shell command -v go),,golang-go)
 
-.PHONY: all build images test test-packages check bench dist docs clean
+.PHONY: all build images test test-packages check bench dist dist-test docs clean
 
 all: build
 
@@ -52,6 +53,10 @@ bench: build
 
 dist:
 	CARGO=$(CARGO) packaging/dist
+
+dist-test: dist test-packages
+	IMGBUILD_DIST_BINARY=$$(realpath dist/imgbuild-*-$$(uname -m)) \
+	  $(CARGO) test --workspace --locked --test commands dist::
 
 # The committed copies of what the program says of itself; a test compares them.
 docs: build

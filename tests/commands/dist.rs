@@ -1,12 +1,11 @@
 //! The program alone, outside its repository: what it needs is in it.
 //!
-//! The binary is the one that the tests drive, copied elsewhere. That the binaries of `make dist`
-//! are static, and list and show recipes where there is nothing else, `make dist` checks itself:
-//! compiling them here would take many minutes.
+//! The binary is the one that the tests drive, copied elsewhere; `make dist-test` has these tests
+//! drive the static one of `make dist`, which would take many minutes to compile here.
 
 use crate::support::inputs::{assert_says, reference};
 use crate::support::{must, must_fail, repository, scratch, shared_store};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The program in a directory of its own, with an empty home and nothing of the caller's.
@@ -16,7 +15,9 @@ fn alone(dir: &Path) -> Command {
         for part in ["bin", "home", "work"] {
             fs_err::create_dir(dir.join(part)).unwrap();
         }
-        fs_err::copy(env!("CARGO_BIN_EXE_imgbuild"), &program).unwrap();
+        let given = std::env::var_os("IMGBUILD_DIST_BINARY");
+        let built = given.unwrap_or_else(|| env!("CARGO_BIN_EXE_imgbuild").into());
+        fs_err::copy(PathBuf::from(built), &program).unwrap();
     }
     let mut command = Command::new(program);
     command

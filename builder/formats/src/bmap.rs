@@ -5,6 +5,10 @@
 //! was built. Blocks have 4096 bytes and are counted from 0; a range names its first and its
 //! last. A map's own checksum is taken over its text with 64 zeros in the checksum's place.
 
+mod check;
+
+pub use check::{MapError, check};
+
 use crate::disk::{DiskImage, Window};
 use imgbuild_base::Digest;
 use rayon::prelude::*;

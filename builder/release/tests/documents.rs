@@ -1,5 +1,5 @@
-//! Bills of materials against the published schema, provenance against the specifications'
-//! required fields, both against what they were made from.
+//! Bills of materials and provenance against their published schemas, and against what they were
+//! made from.
 #![allow(
     clippy::unwrap_used,
     reason = "a test ends where something is not as it must be"
@@ -11,6 +11,7 @@ use imgbuild_release::manifest::{Builder, Packing};
 use imgbuild_release::provenance::{Origin, Statement, StatementError};
 use imgbuild_release::sbom::{Bom, BomError, Contained, Content};
 use imgbuild_release::{FileRecord, Material, ReleasePath, json};
+use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 
 const EPOCH: Epoch = Epoch::from_u32(1_795_188_554);
@@ -174,8 +175,54 @@ fn statement() -> Statement {
     })
 }
 
-/// in-toto attestation framework v1 (Statement, ResourceDescriptor, DigestSet) and SLSA v1
-/// (provenance): there are no published JSON schemas, so each required field is looked at.
+/// The protocol buffers that in-toto and SLSA publish in place of JSON schemas.
+fn protocol() -> DescriptorPool {
+    let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemas");
+    let mut compiler = protox::Compiler::new([schemas]).unwrap();
+    compiler.include_imports(true);
+    compiler
+        .open_files([
+            "in_toto_attestation/v1/statement.proto",
+            "in_toto_attestation/predicates/provenance/v1/provenance.proto",
+        ])
+        .unwrap();
+    compiler.descriptor_pool()
+}
+
+/// Whether a statement and the predicate in it are of the published forms: no field of another
+/// name, no value of another type.
+fn is_as_published(statement: &Value) -> Result<(), serde_json::Error> {
+    let pool = protocol();
+    let read = |name: &str, value: &Value| {
+        let message = pool.get_message_by_name(name).unwrap();
+        DynamicMessage::deserialize(message, value).map(|_| ())
+    };
+    read("in_toto_attestation.v1.Statement", statement)?;
+    let provenance = "in_toto_attestation.predicates.provenance.v1.Provenance";
+    read(provenance, &statement["predicate"])
+}
+
+#[test]
+fn provenance_is_of_the_published_form() {
+    let good = serde_json::to_value(statement()).unwrap();
+    is_as_published(&good).unwrap();
+    type Change = fn(&mut Value);
+    let changes: [Change; 5] = [
+        |value| value["subjects"] = value["subject"].clone(),
+        |value| value["subject"][0]["digest"]["sha256"] = json!(7),
+        |value| value["predicate"]["buildDefinition"]["buildTypes"] = json!("other"),
+        |value| value["predicate"]["runDetails"]["builder"]["id"] = json!([]),
+        |value| value["predicate"]["runDetails"]["metadata"] = json!({ "startedOn": "today" }),
+    ];
+    for change in changes {
+        let mut bad = good.clone();
+        change(&mut bad);
+        assert!(is_as_published(&bad).is_err(), "{bad}");
+    }
+}
+
+/// What the specifications of in-toto's attestation framework (Statement, ResourceDescriptor,
+/// DigestSet) and of SLSA's provenance, both version 1, require beyond their forms.
 #[test]
 fn provenance_has_every_required_field() {
     let value = serde_json::to_value(statement()).unwrap();

@@ -7,11 +7,12 @@ use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::medium::{self, Medium};
 use imgbuild_base::event::Unit;
 use imgbuild_base::{Digest, Events, Hasher};
+use imgbuild_formats::bmap;
 use imgbuild_formats::compress::Codec;
 use imgbuild_formats::source::Source;
 use imgbuild_formats::squashfs;
 use imgbuild_release::Manifest;
-use imgbuild_release::manifest::{DiskRecord, Packing};
+use imgbuild_release::manifest::{ImageRecord, Packing};
 use std::io;
 use std::path::Path;
 
@@ -34,12 +35,8 @@ pub(super) fn check(
         let path = &image.file.path;
         // A file that is missing or was changed has been named already.
         if let Some(file) = content.file(path) {
-            match open(file, image.packing) {
-                Ok(found) => {
-                    for line in contents::differences(&image.disk, &found) {
-                        problems.add(format!("{path}: {line}"));
-                    }
-                }
+            match look(file, image, content) {
+                Ok(lines) => lines.iter().for_each(|line| problems.add(line.clone())),
                 Err(error) => problems.add(format!("{path}: {error}")),
             }
         }
@@ -55,8 +52,28 @@ pub(super) fn check(
     }
 }
 
-/// What is on the disk in an image file.
-fn open(file: &Path, packing: Packing) -> Result<DiskRecord> {
+/// What is wrong with the disk in an image file, and with its block map.
+fn look(file: &Path, image: &ImageRecord, content: &Content) -> Result<Vec<String>> {
+    let medium = open(file, image.packing)?;
+    let digest = digest(&medium).or_fail(Failure::Storage)?;
+    let found = contents::of(&medium, digest).or_fail(Failure::Verify)?;
+    let path = &image.file.path;
+    let mut lines: Vec<String> = contents::differences(&image.disk, &found)
+        .iter()
+        .map(|line| format!("{path}: {line}"))
+        .collect();
+    // A map that is missing or was changed has been named already.
+    let map = &image.block_map.path;
+    if let Some(bytes) = content.read(map)
+        && let Err(error) = bmap::check(&String::from_utf8_lossy(&bytes), &medium)
+    {
+        lines.push(format!("{map}, the block map of {path}: {error}"));
+    }
+    Ok(lines)
+}
+
+/// The disk in an image file.
+fn open(file: &Path, packing: Packing) -> Result<Medium> {
     let codec = fs_err::File::open(file).and_then(|mut file| medium::codec(&mut file));
     let found = match codec.or_fail(Failure::Storage)? {
         None => Packing::Raw,
@@ -67,9 +84,7 @@ fn open(file: &Path, packing: Packing) -> Result<DiskRecord> {
         let text = format!("it is packed by {found:?}, expected {packing:?}");
         return Err(CommandError::msg(Failure::Verify, text));
     }
-    let medium = Medium::open(file)?;
-    let digest = digest(&medium).or_fail(Failure::Storage)?;
-    contents::of(&medium, digest).or_fail(Failure::Verify)
+    Medium::open(file)
 }
 
 fn digest(disk: &impl Source) -> io::Result<Digest> {
