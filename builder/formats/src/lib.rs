@@ -9,7 +9,6 @@ pub mod fat;
 mod file_name;
 pub mod gpt;
 pub mod grub;
-mod hashed;
 mod in_order;
 pub mod mbr;
 pub mod oci;
@@ -23,4 +22,3 @@ pub mod vhd;
 pub mod vmdk;
 
 pub use file_name::{FileName, FileNameError};
-pub use hashed::Hashed;

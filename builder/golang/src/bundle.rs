@@ -3,8 +3,8 @@
 //! 0644 or 0755, owner 0, time 0, closed by two zero blocks. Changing this changes every
 //! digest in every lock.
 
-use imgbuild_base::{Digest, Hasher, TreePath};
-use std::io::{self, Read, Write};
+use imgbuild_base::{Digest, Hashed, TreePath};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Why a bundle could not be written or unpacked.
@@ -37,38 +37,11 @@ pub struct Writer<W: Write> {
     last: String,
 }
 
-/// Hashes what passes, written or read.
-struct Hashed<T> {
-    inner: T,
-    hasher: Hasher,
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-}
-
 impl<W: Write> Writer<W> {
     /// An empty bundle.
     pub fn new(to: W) -> Self {
-        let hasher = Hasher::new();
         Self {
-            tar: tar::Builder::new(Hashed { inner: to, hasher }),
+            tar: tar::Builder::new(Hashed::new(to)),
             last: String::new(),
         }
     }
@@ -99,7 +72,8 @@ impl<W: Write> Writer<W> {
     pub fn finish(self) -> io::Result<(Digest, W)> {
         let mut hashed = self.tar.into_inner()?;
         hashed.flush()?;
-        Ok((hashed.hasher.finish(), hashed.inner))
+        let (digest, _, to) = hashed.into_parts();
+        Ok((digest, to))
     }
 }
 
@@ -113,10 +87,8 @@ fn plain(name: &str) -> bool {
 /// # Errors
 /// [`BundleError`]; the directory then holds nothing that may be used.
 pub fn unpack(bundle: &Path, expected: Digest, into: &Path) -> Result<(), BundleError> {
-    let mut hashed = Hashed {
-        inner: io::BufReader::with_capacity(1 << 20, fs_err::File::open(bundle)?),
-        hasher: Hasher::new(),
-    };
+    let bytes = io::BufReader::with_capacity(1 << 20, fs_err::File::open(bundle)?);
+    let mut hashed = Hashed::new(bytes);
     let mut archive = tar::Archive::new(&mut hashed);
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -147,7 +119,7 @@ pub fn unpack(bundle: &Path, expected: Digest, into: &Path) -> Result<(), Bundle
         io::copy(&mut entry, &mut file)?;
     }
     io::copy(&mut hashed, &mut io::sink())?;
-    let found = hashed.hasher.finish();
+    let (found, _) = hashed.finish();
     if found == expected {
         Ok(())
     } else {

@@ -1,6 +1,5 @@
 use super::OciError;
-use crate::hashed::Hashed;
-use imgbuild_base::{Digest, Entry, Kind, Tree};
+use imgbuild_base::{Digest, Entry, Hashed, Kind, Tree};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use tar::{Builder, EntryType, Header};

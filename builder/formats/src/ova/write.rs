@@ -2,9 +2,8 @@ use super::descriptor::{DiskFile, descriptor};
 use super::{Appliance, WriteError};
 use crate::FileName;
 use crate::disk::DiskImage;
-use crate::hashed::Hashed;
 use crate::vmdk::{self, ContentId};
-use imgbuild_base::{Digest, Epoch};
+use imgbuild_base::{Digest, Epoch, Hashed};
 use std::io::{self, Seek, SeekFrom, Write};
 use tar::{EntryType, Header};
 

@@ -4,14 +4,14 @@ use super::staging::{Access, Staging};
 use crate::contents;
 use crate::error::{Failure, OrFail, Result};
 use imgbuild_base::event::Unit;
-use imgbuild_base::{Digest, Events, Hasher};
+use imgbuild_base::{Digest, Events, Hashed};
 use imgbuild_formats::bmap;
 use imgbuild_formats::compress::{self, Codec};
 use imgbuild_formats::disk::DiskImage;
 use imgbuild_release::manifest::{ImageRecord, Packing};
 use imgbuild_release::{FileRecord, ReleasePath};
 use rayon::prelude::*;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 
 /// An image that is to be part of a release.
 pub(super) struct Planned<'a> {
@@ -110,39 +110,4 @@ fn pack(
     let each = paths.into_iter().zip(written);
     let records = each.map(|(path, (sha256, size))| FileRecord { path, size, sha256 });
     Ok(records.collect())
-}
-
-/// Hashes and counts what it passes on.
-struct Hashed<W> {
-    to: W,
-    hasher: Hasher,
-    size: u64,
-}
-
-impl<W: Write> Hashed<W> {
-    fn new(to: W) -> Self {
-        let hasher = Hasher::new();
-        Self {
-            to,
-            hasher,
-            size: 0,
-        }
-    }
-
-    fn finish(self) -> (Digest, u64) {
-        (self.hasher.finish(), self.size)
-    }
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.to.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        self.size += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }

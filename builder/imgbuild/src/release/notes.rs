@@ -108,7 +108,7 @@ impl About<'_> {
         format!(
             "An image without keys starts no node by itself: the node's own layer, `20-NODE-….\
              squashfs`, belongs into `layers/` on its first partition. Who has the cluster's \
-             secret makes it.\n\n```sh\n{unpack} | sudo dd of=/dev/sdX bs=4M conv=fsync\n```\n\n\
+             secret makes it: `imgbuild node-layer NAME NODE`.\n\n```sh\n{unpack} | sudo dd of=/dev/sdX bs=4M conv=fsync\n```\n\n\
              A copy of `recipe/{}.toml` and its lock, given to imgbuild, builds a cluster of the \
              same kind with keys of your own.\n",
             self.name
