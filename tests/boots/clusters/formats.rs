@@ -17,6 +17,10 @@ const DISKS: [(&str, &str); 4] = [
     (".vhd", "vpc"),
 ];
 
+/// Whose disk and network are the devices that an appliance's machine has: `.ova` describes them,
+/// and its disk is the `.vmdk`.
+const APPLIANCE: &str = "etcd-2";
+
 /// Boots a cluster in which each node has its disk in another format, straight from the file
 /// that was built: what a node writes goes to a temporary file of QEMU's.
 #[test]
@@ -45,7 +49,11 @@ fn a_cluster_boots_from_every_format_that_qemu_reads() {
         .collect();
     let real = tool("sh", &["-c", "command -v qemu-system-x86_64"]);
     let script = format!(
-        "#!/bin/bash\nwords=()\nfor word in \"$@\"; do\ncase \"$word\" in\n{cases}esac\n\
+        "#!/bin/bash\nwords=()\ncase \"$*\" in */{APPLIANCE}/disk.img*) appliance=yes ;; esac\n\
+         for word in \"$@\"; do\ncase \"$appliance$word\" in\n{cases}\
+         yesvirtio-blk-pci,*) words+=(ahci,id=sata -device)\n\
+         word=ide-hd,bus=sata.0,${{word#*,}} ;;\n\
+         yesvirtio-net-pci,*) word=vmxnet3,${{word#*,}} ;;\nesac\n\
          words+=(\"$word\")\ndone\necho \"${{words[@]}}\" >>\"{}/started\"\n\
          exec -a qemu-system-x86_64 {} \"${{words[@]}}\"\n",
         work.path().display(),
@@ -66,5 +74,9 @@ fn a_cluster_boots_from_every_format_that_qemu_reads() {
         let file = format!("/{node}{suffix},format={format},");
         assert!(started.contains(&file), "{file} was not used: {started}");
     }
+    let lines = started.lines().filter(|line| line.contains(" vmxnet3,"));
+    let appliances: Vec<&str> = lines.filter(|line| line.contains("ide-hd,")).collect();
+    assert_eq!(appliances.len(), 1, "{started}");
+    assert!(appliances[0].contains("/etcd-2.vmdk,"), "{started}");
     cluster.quit();
 }
