@@ -12,7 +12,7 @@ IMGBUILD = target/release/imgbuild
 
 # What the tests judge with, as Debian and Ubuntu name it. Nothing of it is needed to build.
 TEST_PACKAGES = binutils bmap-tools cpio curl debian-archive-keyring dosfstools dpkg e2fsprogs \
-	fdisk file gdisk gpgv grub-common grub-pc-bin iproute2 kmod libvirt-clients libxml2-utils \
+	fdisk file gdisk git gpgv grub-common grub-pc-bin iproute2 kmod libvirt-clients libxml2-utils \
 	minisign mmdebstrap mtools nftables openssh-client openssl ovmf procps qemu-efi-aarch64 \
 	qemu-system-arm qemu-system-x86 qemu-utils socat squashfs-tools strace systemd tar time \
 	util-linux wpasupplicant xz-utils zstd

@@ -55,6 +55,7 @@ fn recipes_are_offered_wherever_one_is_named() {
         &["imgbuild", "run", "vm-"],
         &["imgbuild", "pki", "vm-"],
         &["imgbuild", "release", "vm-"],
+        &["imgbuild", "reproduce", "vm-"],
         &["imgbuild", "node-layer", "vm-"],
         &["imgbuild", "flash", "vm-"],
         &["imgbuild", "store", "gc", "--forget", "vm-"],

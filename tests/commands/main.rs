@@ -24,6 +24,7 @@ mod pipelines;
 mod publishing;
 mod refusals;
 mod releases;
+mod reproduce;
 mod reproducible;
 mod secrets;
 mod store;

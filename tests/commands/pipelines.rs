@@ -58,7 +58,7 @@ fn types() -> BTreeSet<String> {
 }
 
 /// `node` and `healthy` are looked at where clusters boot: `support::cluster` holds every line of
-/// `imgbuild run` against the schema.
+/// `imgbuild run` against the schema; `reproduce` where there is a release to reproduce.
 #[test]
 fn every_command_prints_what_the_schema_says() {
     crate::support::inputs::reference();
@@ -168,7 +168,7 @@ fn every_command_prints_what_the_schema_says() {
     let output = run(&mut of_recipe(&["flash"], &["etcd-0"]));
     assert_eq!(output.status.code(), Some(10));
     assert_eq!(kinds(&output), ["devices", "error"]);
-    let elsewhere = ["devices", "node", "healthy"].map(str::to_owned);
+    let elsewhere = ["devices", "node", "healthy", "reproduce"].map(str::to_owned);
     seen.extend(elsewhere);
     assert_eq!(
         seen,

@@ -7,6 +7,7 @@
 //!
 //! - [`release`]: upstream's archives, at two locations, pinned by SHA-256.
 //! - [`build`]: what to ask of [`imgbuild_golang`] for a given [`EtcdVersion`].
+//! - [`reproduce`]: upstream's programs held against ones built as upstream builds them.
 //! - [`debian`]: the names of Debian's packages and what must be in them.
 
 mod binaries;
@@ -15,6 +16,7 @@ pub mod container;
 pub mod debian;
 pub mod elf;
 pub mod release;
+pub mod reproduce;
 mod version;
 
 pub use binaries::{BinariesError, EtcdBinaries, NOTE, Origin, PROGRAMS};

@@ -1,10 +1,11 @@
 //! Running the pinned compiler on the locked modules, in a sandbox.
 
-use crate::bundle::{self, BundleError};
-use crate::host::{tail, write_main_module};
-use crate::lock::{GoLock, HostPlatform};
-use crate::sandbox::{Access, Confinement, Mount, Namespaces, Sandbox, SandboxError};
-use crate::toolchain::{self, ToolchainError};
+use crate::bundle::BundleError;
+use crate::host::write_main_module;
+use crate::lock::GoLock;
+use crate::sandbox::{Confinement, Namespaces, SandboxError};
+use crate::toolchain::ToolchainError;
+use crate::workshop::{Workshop, WorkshopRequest};
 use imgbuild_base::{Arch, Events};
 use std::io;
 use std::path::Path;
@@ -89,116 +90,34 @@ pub enum CompileError {
 /// [`CompileError`].
 pub fn compile(request: &CompileRequest<'_>, events: &Events) -> Result<Compiled, CompileError> {
     let lock = request.lock;
-    let host = HostPlatform::current().ok_or(CompileError::Host)?;
-    let dir = |name: &str| -> io::Result<std::path::PathBuf> {
-        let dir = fs_err::canonicalize(request.scratch)?.join(name);
-        fs_err::create_dir_all(&dir)?;
-        Ok(dir)
-    };
-    let (go, modules, build) = (dir("go")?, dir("modules")?, dir("build")?);
-    toolchain::unpack(&lock.toolchain, host, request.toolchain, &go)?;
-    bundle::unpack(request.modules, lock.modules, &modules)?;
-    write_main_module(lock, &build.join("main"))?;
-    for name in ["out", "tmp"] {
-        fs_err::create_dir(build.join(name))?;
-    }
-    // Without this go counts its own use in its home directory and starts a second process.
-    let telemetry = build.join("home/.config/go/telemetry");
-    fs_err::create_dir_all(&telemetry)?;
-    fs_err::write(telemetry.join("mode"), "off")?;
-
-    let mount = |name: &str, host: &Path, access| Mount {
-        name: name.to_owned(),
-        host: host.to_owned(),
-        inside: Path::new("/").join(name),
-        access,
-    };
-    let mut sandbox = Sandbox {
-        mounts: vec![
-            mount("go", &go, Access::Read),
-            mount("modules", &modules, Access::Read),
-            mount("build", &build, Access::Write),
-        ],
-        root: dir("root")?,
-        env: environment(request.arch),
-        argv: Vec::new(),
-        cwd: "{build}/main".to_owned(),
+    let mut workshop = Workshop::set_up(&WorkshopRequest {
+        toolchain: (&lock.toolchain, request.toolchain),
+        modules: (lock.modules, request.modules),
+        arch: request.arch,
+        scratch: request.scratch,
         namespaces: request.namespaces,
-    };
+    })?;
+    write_main_module(lock, &workshop.dir("main")?)?;
     let flags = linker_flags(request.values)?;
-    let quiet = Events::none();
-    let mut compiled = Vec::new();
-    let mut confinement = None;
-    for (name, package) in &lock.programs {
-        let output = format!("{{build}}/out/{name}");
-        sandbox.argv = [
-            "{go}/bin/go",
-            "build",
-            "-mod=readonly",
-            "-trimpath",
-            "-buildvcs=false",
-            "-ldflags",
-            &flags,
-            "-o",
-            &output,
-            package,
-        ]
-        .map(str::to_owned)
-        .into();
-        // One warning is enough for all programs.
-        let first = confinement.is_none();
-        let done = sandbox.run(if first { events } else { &quiet })?;
-        confinement = Some(done.confinement);
-        if !done.status.success() {
-            return Err(CompileError::Go {
-                program: name.clone(),
-                arch: request.arch,
-                status: done.status,
-                stderr: tail(&done.stderr),
-            });
-        }
-        compiled.push(Program {
-            name: name.clone(),
-            bytes: fs_err::read(build.join("out").join(name))?,
-        });
-    }
-    let confinement = confinement
+    let flags = [
+        "-mod=readonly",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags",
+        &flags,
+    ];
+    let programs = lock
+        .programs
+        .iter()
+        .map(|(name, package)| workshop.build(name, "main", package, &flags, events))
+        .collect::<Result<_, _>>()?;
+    let confinement = workshop
+        .confinement()
         .ok_or_else(|| SandboxError::Setup("the lock names no program to build".to_owned()))?;
     Ok(Compiled {
-        programs: compiled,
+        programs,
         confinement,
     })
-}
-
-/// Everything the compiler knows of the world.
-fn environment(arch: Arch) -> Vec<(String, String)> {
-    let mut env = vec![
-        ("HOME", "{build}/home"),
-        ("TMPDIR", "{build}/tmp"),
-        ("GOTMPDIR", "{build}/tmp"),
-        ("GOROOT", "{go}"),
-        ("GOPATH", "{build}/path"),
-        ("GOMODCACHE", "{build}/mod"),
-        ("GOCACHE", "{build}/cache"),
-        ("GOPROXY", "file://{modules}"),
-        ("GOSUMDB", "off"),
-        ("GOENV", "off"),
-        ("GOTOOLCHAIN", "local"),
-        ("GOWORK", "off"),
-        ("GO111MODULE", "on"),
-        ("GOOS", "linux"),
-        ("CGO_ENABLED", "0"),
-        ("GOARCH", arch.goarch()),
-        // The baseline of each architecture, said aloud.
-        ("GOAMD64", "v1"),
-        ("GOARM64", "v8.0"),
-        ("LC_ALL", "C"),
-        ("TZ", "UTC"),
-    ];
-    env.extend(arch.goarm().map(|goarm| ("GOARM", goarm)));
-    env.into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
 }
 
 fn linker_flags(values: &[(String, String)]) -> Result<String, CompileError> {

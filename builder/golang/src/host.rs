@@ -180,6 +180,17 @@ impl HostGo {
             .map_err(|source| HostError::Json { what, source })
     }
 
+    /// What the `go.mod` in a directory says, as `go mod edit -json` prints it.
+    pub(crate) fn read_go_mod<T: serde::de::DeserializeOwned>(
+        &self,
+        home: &Path,
+        dir: &Path,
+    ) -> Result<T, HostError> {
+        let mut command = self.command(home, dir, "");
+        let text = run(command.args(["mod", "edit", "-json"]), "mod edit")?;
+        json(&text, "mod edit")
+    }
+
     /// Downloads whatever the programs of a main module need on any architecture.
     pub(crate) fn load(
         &self,

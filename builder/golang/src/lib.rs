@@ -11,23 +11,31 @@
 //! 3. [`compile`] unpacks both and runs the compiler in a [`sandbox`]: no network, nothing of
 //!    the host's file system but the inputs, no variable of the host's environment.
 //!
+//! [`repository`] does the second half for programs as their own repository builds them, and
+//! [`BuildInfo`] is what a program says of how it was built.
+//!
 //! [`dirhash`] and [`GoSum`] are Go's own notion of a module's hash, computed here, so that
 //! no byte is used on another program's word. [`HostGo`] runs a `go` command as the user has
 //! set it up (proxy, private modules), for downloads only.
 //!
 //! A program that compiles with this crate must call [`sandbox_main`] first in its `main`.
 
+mod build_info;
 pub mod bundle;
 pub mod compile;
 pub mod dirhash;
 mod gosum;
 mod host;
 mod lock;
+mod module_zip;
 pub mod modules;
+pub mod repository;
 pub mod resolve;
 pub mod sandbox;
 pub mod toolchain;
+mod workshop;
 
+pub use build_info::{BuildInfo, BuildInfoError, Dependency, Difference};
 pub use compile::{CompileError, CompileRequest, Compiled, Program, compile};
 pub use dirhash::H1;
 pub use gosum::{GoSum, GoSumError, ModuleHash};

@@ -1,6 +1,6 @@
 use crate::dirhash::H1;
 use crate::gosum::{GoSum, ModuleHash};
-use imgbuild_base::Digest;
+use imgbuild_base::{Arch, Digest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -105,6 +105,15 @@ impl HostPlatform {
             Some(Self::LinuxArm64)
         } else {
             None
+        }
+    }
+
+    /// The architecture of its processor.
+    #[must_use]
+    pub const fn arch(self) -> Arch {
+        match self {
+            Self::LinuxAmd64 => Arch::Amd64,
+            Self::LinuxArm64 => Arch::Arm64,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::bundle::{BundleError, publish};
 use crate::dirhash::{DirhashError, H1};
 use crate::host::{HostError, HostGo};
 use crate::lock::{GoVersion, HostPlatform, ToolchainLock};
-use crate::{Fetch, bundle};
+use crate::{Fetch, bundle, module_zip};
 use imgbuild_base::Digest;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -204,20 +204,7 @@ fn from_module(
 }
 
 fn from_zip(file: impl Read + io::Seek, prefix: &str) -> Result<Files, ToolchainError> {
-    let bad = |error: &dyn Error| ToolchainError::Release(error.to_string());
-    let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(|e| bad(&e))?;
-    let mut files = Files::new();
-    for index in 0..archive.len() {
-        let mut file = archive.by_index(index).map_err(|e| bad(&e))?;
-        let name = file.name().map_err(|e| bad(&e))?.into_owned();
-        let Some(name) = name.strip_prefix(prefix).and_then(keep) else {
-            continue;
-        };
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|e| bad(&e))?;
-        files.insert(name, bytes);
-    }
-    Ok(files)
+    Ok(module_zip::files(file, prefix, keep)?)
 }
 
 /// Reads a release archive (`goX.tar.gz`).

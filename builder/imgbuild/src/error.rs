@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     Verify,
     /// The store or the output directory cannot be used.
     Storage,
-    /// Two builds of the same thing differ.
+    /// Two builds of the same thing differ: ours, or ours and upstream's.
     Difference,
     /// The cluster did not reach the state that was asked for.
     Cluster,
@@ -51,7 +51,7 @@ impl Failure {
             7,
             "the store or the output cannot be read or written",
         ),
-        (Self::Difference, 8, "a second build differs from the first"),
+        (Self::Difference, 8, "two builds of the same thing differ"),
         (Self::Cluster, 9, "the cluster did not become healthy"),
         (
             Self::Device,

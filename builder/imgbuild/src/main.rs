@@ -6,7 +6,8 @@
 //! into archives for machines that have an operating system already, [`output`] puts the
 //! finished directory in place, [`summary`] says what was made. [`pipeline`] is that list of
 //! verbs; [`means`] are what it works with. [`release`] is the list of verbs for what is published,
-//! [`verify`] the one for whoever gets it. Only [`terminal`] prints; [`messages`] are what it
+//! [`verify`] the one for whoever gets it, [`reproduce`] the one for whoever wants to know whether
+//! upstream's programs come out of upstream's source. Only [`terminal`] prints; [`messages`] are what it
 //! prints for programs.
 
 mod archive;
@@ -33,6 +34,7 @@ mod plan;
 mod project;
 mod realise;
 mod release;
+mod reproduce;
 mod summary;
 mod terminal;
 mod verify;

@@ -1,14 +1,14 @@
 //! What a run works with: the store, the network, the threads.
 
 use crate::cli::args::GlobalArgs;
-use crate::error::{Failure, OrFail, Result};
+use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::project;
-use imgbuild_base::Events;
+use imgbuild_base::{Digest, Events};
 use imgbuild_etcd::Locations;
 use imgbuild_fetch::mirrors::{self, AptSources, Archive, Mirror, MirrorConfig};
 use imgbuild_fetch::{FetchOptions, Fetcher, Location};
 use imgbuild_recipe::Recipe;
-use imgbuild_store::Store;
+use imgbuild_store::{Object, Store};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,6 +77,24 @@ impl Means {
             inputs: Some(self.store.clone()),
             ..self.clone()
         })
+    }
+
+    /// An input from the store that a second build takes them from, hashed again.
+    pub(crate) fn input_at_hand(&self, digest: Digest) -> Result<Option<Object>> {
+        let Some(inputs) = &self.inputs else {
+            return Ok(None);
+        };
+        let Some(object) = inputs.object(digest).or_fail(Failure::Storage)? else {
+            return Ok(None);
+        };
+        let bytes = object.bytes().or_fail(Failure::Storage)?;
+        let copy = self.store.put(&bytes).or_fail(Failure::Storage)?;
+        if copy.digest() != digest {
+            let text = format!("the store's object {digest} is damaged");
+            return Err(CommandError::msg(Failure::Verify, text)
+                .hint("`imgbuild store verify` removes damaged objects"));
+        }
+        Ok(Some(copy))
     }
 
     /// Where a file of Debian's archive may be had.

@@ -244,6 +244,16 @@ pub(crate) enum Command {
     /// It takes nothing but the public key. All that is missing, extra, changed or renamed is
     /// named; the exit code is then 6.
     Verify(VerifyArgs),
+    /// Build etcd exactly as upstream does, and compare with the programs of upstream's release.
+    ///
+    /// For recipes with etcd.source = "build" on amd64 and arm64. How upstream built (the version
+    /// of Go, the commit, the flags) is read out of its programs; etcd's modules are put together
+    /// as in upstream's repository. What differs is named; the exit code is then 8.
+    Reproduce {
+        /// The recipe.
+        #[arg(add = complete::recipes())]
+        name: String,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.

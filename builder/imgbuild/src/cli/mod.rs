@@ -11,6 +11,7 @@ mod meta;
 mod node_layer;
 mod pki;
 mod release;
+mod reproduce;
 mod run;
 mod store;
 mod usage;
@@ -95,6 +96,7 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
         Command::Inspect { path } => inspect::inspect(terminal, &path),
         Command::Release(args) => release::release(terminal, &global, &args),
         Command::Verify(args) => release::verify(terminal, &global, &args),
+        Command::Reproduce { name } => reproduce::reproduce(terminal, &global, &name),
         Command::Completions { shell } => meta::completions(terminal, shell),
         Command::Man { dir } => meta::man(terminal, &dir),
         Command::Reference { output, schema } => {

@@ -75,6 +75,9 @@ pub(crate) enum Message {
     Release(release::Release),
     /// `imgbuild verify`: a release is what it says.
     Verify(release::Verify),
+    /// `imgbuild reproduce`: upstream's etcd against one built as upstream builds it. When a program
+    /// differs an `error` follows.
+    Reproduce(release::Reproduce),
     /// `imgbuild store du`: how much room each kind of thing takes.
     StoreDu(Vec<store::Usage>),
     /// `imgbuild store gc`: what was removed.

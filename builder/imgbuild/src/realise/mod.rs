@@ -7,14 +7,16 @@
 
 mod etcd;
 mod fetching;
+mod go_inputs;
 mod pack;
 mod progress;
 mod queue;
 mod slots;
 mod steps;
 
-pub(crate) use etcd::adopt;
+pub(crate) use etcd::release_archive;
 pub(crate) use fetching::{StoreSink, fetch_failed};
+pub(crate) use go_inputs::{GoInputs, adopt, go_host};
 
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::image::Layer;
@@ -279,7 +281,7 @@ impl Run<'_> {
         for id in fetches {
             let package = &self.plan.packages[id];
             waiting.entry(package.sha256).or_default().push(*id);
-            if let Some(object) = self.input_at_hand(package.sha256)? {
+            if let Some(object) = self.means.input_at_hand(package.sha256)? {
                 self.fetched(&object, &mut waiting, queue);
                 continue;
             }
@@ -323,24 +325,6 @@ impl Run<'_> {
             self.put(id, Value::File(object.clone()));
             queue.done(id);
         }
-    }
-
-    /// An input from the store that a second build takes them from, hashed again.
-    fn input_at_hand(&self, digest: imgbuild_base::Digest) -> Result<Option<Object>> {
-        let Some(inputs) = &self.means.inputs else {
-            return Ok(None);
-        };
-        let Some(object) = inputs.object(digest).or_fail(Failure::Storage)? else {
-            return Ok(None);
-        };
-        let bytes = object.bytes().or_fail(Failure::Storage)?;
-        let copy = self.means.store.put(&bytes).or_fail(Failure::Storage)?;
-        if copy.digest() != digest {
-            let text = format!("the store's object {digest} is damaged");
-            return Err(CommandError::msg(Failure::Verify, text)
-                .hint("`imgbuild store verify` removes damaged objects"));
-        }
-        Ok(Some(copy))
     }
 
     /// Runs one step; a result somebody else made meanwhile is taken.
@@ -513,7 +497,7 @@ impl Run<'_> {
 }
 
 /// Lets the store's errors pass through [`imgbuild_store::Store::realise`].
-struct StepFailure(CommandError);
+pub(crate) struct StepFailure(pub(crate) CommandError);
 
 impl From<imgbuild_store::StoreError> for StepFailure {
     fn from(error: imgbuild_store::StoreError) -> Self {
