@@ -99,7 +99,7 @@ fn start(recipe: &Recipe, dir: &Path) -> Etcd {
     let unit = fs_err::read_to_string(node.join("etc/systemd/system/etcd.service")).unwrap();
     let log = dir.join("etcd.log");
     let mut command = Command::new(etcd_binaries().join("etcd"));
-    if let Some(path) = &recipe.etcd.config_path {
+    if let Some(path) = &recipe.nodes[0].etcd.config_path {
         let file = node.join(path.as_str());
         let text = here(&fs_err::read_to_string(&file).unwrap());
         fs_err::write(&file, &text).unwrap();

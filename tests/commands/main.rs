@@ -20,6 +20,7 @@ mod formats;
 mod init;
 mod interruptions;
 mod judges;
+mod overrides;
 mod pipelines;
 mod publishing;
 mod refusals;

@@ -53,7 +53,12 @@ pub fn compiled(program: &str) -> PathBuf {
 
 /// A download site laid out as upstream's, with the compiled programs.
 pub fn release_site(dir: &Path) -> PathBuf {
-    let version = "3.6.16";
+    add_release(dir, "3.6.16");
+    dir.join("site")
+}
+
+/// Adds a release of that number to such a site: the same programs.
+pub fn add_release(dir: &Path, version: &str) {
     let top = format!("etcd-v{version}-linux-amd64");
     let files = dir.join("files").join(&top);
     fs_err::create_dir_all(&files).unwrap();
@@ -77,5 +82,4 @@ pub fn release_site(dir: &Path) -> PathBuf {
     let sum = sha256(&archive);
     let sums = format!("{sum}  {top}.tar.gz\n{sum}  etcd-v{version}-linux-arm64.tar.gz\n");
     fs_err::write(release.join("SHA256SUMS"), sums).unwrap();
-    dir.join("site")
 }

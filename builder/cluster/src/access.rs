@@ -3,7 +3,7 @@
 use crate::ComposeError;
 use crate::below::Below;
 use crate::layer::{Layer, Owner};
-use imgbuild_base::{Arch, NodeName, TreePath};
+use imgbuild_base::{Arch, TreePath};
 use imgbuild_pki::{ClusterSecret, HostKey, KeyLabel};
 use imgbuild_recipe::resolved::{Board, Console, Image, Node, Ssh};
 use imgbuild_recipe::values::PasswordHash;
@@ -106,10 +106,10 @@ fn add_password(layer: &mut Layer, hash: &PasswordHash, below: &Below) -> Result
 ///
 /// # Errors
 /// [`ComposeError::HostKey`] when it cannot be encoded.
-pub fn host_key(secret: &ClusterSecret, node: &NodeName) -> Result<HostKey, ComposeError> {
-    let label = KeyLabel::new(["ssh-host", node.as_str()]);
-    HostKey::derive(secret, &label, &format!("root@{node}"))
-        .map_err(|error| ComposeError::HostKey(node.to_string(), error))
+pub fn host_key(secret: &ClusterSecret, node: &Node) -> Result<HostKey, ComposeError> {
+    let label = KeyLabel::new(["ssh-host", node.name.as_str()]);
+    HostKey::derive(secret, &label, &format!("root@{}", node.hostname))
+        .map_err(|error| ComposeError::HostKey(node.name.to_string(), error))
 }
 
 fn add_ssh(
@@ -118,7 +118,7 @@ fn add_ssh(
     secret: &ClusterSecret,
     ssh: &Ssh,
 ) -> Result<(), ComposeError> {
-    let key = host_key(secret, &node.name)?;
+    let key = host_key(secret, node)?;
     layer.key("etc/ssh/ssh_host_ed25519_key", Owner::ROOT, key.private())?;
     layer.text(
         "etc/ssh/ssh_host_ed25519_key.pub",

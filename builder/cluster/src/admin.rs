@@ -66,8 +66,9 @@ pub(crate) fn add(
     if recipe.any_ssh() {
         let mut lines = String::new();
         for node in recipe.nodes.iter().filter(|node| node.access.ssh.is_some()) {
-            let key = access::host_key(issuing.secret, &node.name)?;
-            let names = [node.name.to_string(), node.address.to_string()];
+            let key = access::host_key(issuing.secret, node)?;
+            let names = node.names().map(ToString::to_string);
+            let names: Vec<String> = names.chain([node.address.to_string()]).collect();
             lines.push_str(&key.known_hosts_line(&names));
         }
         layer.text("ssh_known_hosts", lines)?;

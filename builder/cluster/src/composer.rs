@@ -121,11 +121,11 @@ impl<'a> Composer<'a> {
         identity::add(&mut layer, self.recipe, node, self.secret)?;
         network::add(&mut layer, self.recipe, node, &self.passphrases)?;
         access::add(&mut layer, &self.recipe.image, node, self.secret, below)?;
-        let run = self.recipe.etcd.run;
+        let run = node.etcd.run;
         self.member(&mut layer, node, below.ids(), run)?;
         // podman makes no directories for another user, and StateDirectory= reaches only below
         // /var/lib.
-        let made: String = unit::directories(self.recipe)
+        let made: String = unit::directories(&node.etcd)
             .filter(|dir| run == Run::StaticPod || !dir.is_within("var/lib"))
             .map(|dir| format!("d {} 0700 etcd etcd\n", dir.absolute()))
             .collect();
@@ -136,7 +136,7 @@ impl<'a> Composer<'a> {
         let (system, sources) = (&node.system, self.sources);
         kernel::add(&mut layer, &system.kernel)?;
         units::add(&mut layer, &system.units, below, sources)?;
-        files::add(&mut layer, self.recipe, &system.files, below, sources)?;
+        files::add(&mut layer, &node.etcd, &system.files, below, sources)?;
         Ok(layer.into_tree())
     }
 
@@ -149,11 +149,11 @@ impl<'a> Composer<'a> {
         ids: SystemIds,
         run: Run,
     ) -> Result<(), ComposeError> {
-        let files = layout::files(&self.recipe.pki)?;
+        let files = layout::files(&node.pki)?;
         let settings = config::settings(self.recipe, node, &files)?;
-        let rendered = config::render(&self.recipe.etcd, &settings)?;
+        let rendered = config::render(&node.etcd, &settings)?;
         layout::add(layer, self.recipe, node, &self.issuing(), ids)?;
-        match (run, self.recipe.etcd.container_image()) {
+        match (run, node.etcd.container_image()) {
             (Run::StaticPod, Some(image)) => {
                 let pod = Pod {
                     recipe: self.recipe,
@@ -175,7 +175,7 @@ impl<'a> Composer<'a> {
             layer.text(&path, text)?;
         }
         first_start::add(layer)?;
-        let wrapper = etcdctl::wrapper(self.recipe, node, &files)?;
+        let wrapper = etcdctl::wrapper(node, &files)?;
         layer.file(etcdctl::WRAPPER, 0o755, crate::Owner::ROOT, wrapper)
     }
 
@@ -188,7 +188,7 @@ impl<'a> Composer<'a> {
         let mut layer = Layer::new(self.epoch);
         // A pod would need podman there, and the number of etcd's user.
         self.member(&mut layer, node, overlay::IDS, Run::Service)?;
-        overlay::finish(layer, self.recipe, self.epoch)
+        overlay::finish(layer, &node.etcd, self.epoch)
     }
 
     /// A node's certificates and keys, at the paths where its layer has them; who owns them is
@@ -256,7 +256,7 @@ impl<'a> Composer<'a> {
         let recipe = self.recipe;
         let issuing = self.issuing();
         let leaves = std::iter::once(recipe.pki.leaf)
-            .chain(recipe.nodes.iter().map(|node| node.leaf))
+            .chain(recipe.nodes.iter().map(|node| node.pki.leaf))
             .chain(recipe.pki.clients.iter().map(|client| client.leaf));
         let mut until = self.authority.certificate().validity().not_after();
         for leaf in leaves {

@@ -106,10 +106,10 @@ pub fn settings(recipe: &Recipe, node: &Node, files: &Files) -> Result<Vec<Setti
         text("name", node.name.as_str()),
         text(
             "data-dir",
-            &plain(&recipe.etcd.data_dir, "the data directory")?,
+            &plain(&node.etcd.data_dir, "the data directory")?,
         ),
         text("listen-peer-urls", &peer_listeners(node)),
-        text("listen-client-urls", &client_listeners(recipe, node)),
+        text("listen-client-urls", &client_listeners(node)),
         text("initial-advertise-peer-urls", &join(peer_urls(node))),
         text("advertise-client-urls", &join(client_urls(node))),
         text("initial-cluster", &members.join(",")),
@@ -148,7 +148,7 @@ pub fn settings(recipe: &Recipe, node: &Node, files: &Files) -> Result<Vec<Setti
         settings.push(text("listen-metrics-urls", &metrics.join(",")));
     }
     settings.push(text("log-level", tuning.log_level.as_str()));
-    if let Some(dir) = &recipe.etcd.wal_dir {
+    if let Some(dir) = &node.etcd.wal_dir {
         let dir = plain(dir, "the directory of the write-ahead log")?;
         settings.push(text("wal-dir", &dir));
     }
@@ -186,8 +186,8 @@ fn peer_listeners(node: &Node) -> String {
     listeners(&usual, &node.tuning.listeners.peer)
 }
 
-fn client_listeners(recipe: &Recipe, node: &Node) -> String {
-    let local = if recipe.etcd.plain_local_listener {
+fn client_listeners(node: &Node) -> String {
+    let local = if node.etcd.plain_local_listener {
         "http"
     } else {
         "https"

@@ -10,7 +10,6 @@ use crate::config::CLIENT_PORT;
 use crate::layer::plain;
 use crate::layout::Files;
 use crate::template::{Template, overlay};
-use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::Node;
 use minijinja::context;
 
@@ -23,10 +22,10 @@ pub const WRAPPER: &str = "usr/local/sbin/etcdctl";
 ///
 /// # Errors
 /// [`ComposeError::BinDirectory`] when the wrapper would take the place of etcdctl itself.
-pub fn wrapper(recipe: &Recipe, node: &Node, files: &Files) -> Result<String, ComposeError> {
-    let program = recipe.etcd.bin_dir.join("etcdctl")?;
+pub fn wrapper(node: &Node, files: &Files) -> Result<String, ComposeError> {
+    let program = node.etcd.bin_dir.join("etcdctl")?;
     if program.as_str() == WRAPPER {
-        return Err(ComposeError::BinDirectory(recipe.etcd.bin_dir.clone()));
+        return Err(ComposeError::BinDirectory(node.etcd.bin_dir.clone()));
     }
     TEMPLATE.render(context! {
         endpoint => node.https(CLIENT_PORT),

@@ -6,8 +6,7 @@ use crate::below::Below;
 use crate::layer::Layer;
 use bytes::Bytes;
 use imgbuild_base::Kind;
-use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::{Content, File};
+use imgbuild_recipe::resolved::{Content, Etcd, File};
 use imgbuild_recipe::values::SourcePath;
 use std::collections::BTreeMap;
 
@@ -43,13 +42,13 @@ impl Sources {
 /// Adds files to a node's layer, after all that the builder has for it.
 pub(crate) fn add(
     layer: &mut Layer,
-    recipe: &Recipe,
+    etcd: &Etcd,
     files: &[File],
     below: &Below,
     sources: &Sources,
 ) -> Result<(), ComposeError> {
     for file in files {
-        check_place(layer, recipe, file, below)?;
+        check_place(layer, etcd, file, below)?;
         // A directory of a layer hides owner and mode of the one below it: they are repeated.
         for dir in file.path.ancestors() {
             if let Some(meta) = below.meta(&dir) {
@@ -63,14 +62,9 @@ pub(crate) fn add(
     Ok(())
 }
 
-fn check_place(
-    layer: &Layer,
-    recipe: &Recipe,
-    file: &File,
-    below: &Below,
-) -> Result<(), ComposeError> {
+fn check_place(layer: &Layer, etcd: &Etcd, file: &File, below: &Below) -> Result<(), ComposeError> {
     let path = &file.path;
-    let bin = &recipe.etcd.bin_dir;
+    let bin = &etcd.bin_dir;
     let program = path.parent().as_ref() == Some(bin)
         && matches!(path.name(), "etcd" | "etcdctl" | "etcdutl");
     if program || layer.has(path) {

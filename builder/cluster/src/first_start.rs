@@ -8,7 +8,7 @@
 
 use crate::layer::{Layer, Owner};
 use crate::{ComposeError, unit};
-use imgbuild_recipe::Recipe;
+use imgbuild_recipe::resolved::Etcd;
 
 const UNBORN: &str = include_str!("../../../overlays/etcd/unborn");
 
@@ -21,9 +21,9 @@ pub(crate) fn add(layer: &mut Layer) -> Result<(), ComposeError> {
 }
 
 /// What runs before etcd, as `ExecStartPre=` has it.
-pub(crate) fn command(recipe: &Recipe) -> Result<String, ComposeError> {
-    let mut words = vec![format!("/{GUARD}"), unit::kept(&recipe.etcd.data_dir)?];
-    if let Some(wal) = &recipe.etcd.wal_dir {
+pub(crate) fn command(etcd: &Etcd) -> Result<String, ComposeError> {
+    let mut words = vec![format!("/{GUARD}"), unit::kept(&etcd.data_dir)?];
+    if let Some(wal) = &etcd.wal_dir {
         words.push(unit::kept(wal)?);
     }
     Ok(words.join(" "))

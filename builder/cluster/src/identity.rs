@@ -23,7 +23,7 @@ pub(crate) fn add(
     node: &Node,
     secret: &ClusterSecret,
 ) -> Result<(), ComposeError> {
-    layer.text("etc/hostname", format!("{}\n", node.name))?;
+    layer.text("etc/hostname", format!("{}\n", node.hostname))?;
     layer.text("etc/hosts", hosts(recipe, node)?)?;
     // Names hold nothing that JSON would have to escape.
     let plate = format!(
@@ -45,10 +45,16 @@ fn hosts(recipe: &Recipe, own: &Node) -> Result<String, ComposeError> {
         .nodes
         .iter()
         .map(|node| {
-            let names = match &node.network.domain {
-                Some(domain) => format!("{0}.{domain} {0}", node.name),
-                None => node.name.to_string(),
-            };
+            let full = node.network.domain.as_ref();
+            let full = full.map(|domain| format!("{}.{domain}", node.hostname));
+            // The first is the canonical one: the host's.
+            let name = Some(&node.name).filter(|name| *name.host() != node.hostname);
+            let names: Vec<String> = full
+                .into_iter()
+                .chain([node.hostname.to_string()])
+                .chain(name.map(ToString::to_string))
+                .collect();
+            let names = names.join(" ");
             context! { names, address => node.address.to_string() }
         })
         .collect();

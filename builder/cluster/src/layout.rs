@@ -3,8 +3,9 @@
 //! | layout | authority | certificates |
 //! |---|---|---|
 //! | kubeadm | `etcd-ca` | `etcd/server`, `etcd/peer` (both server and client, the node's names), `etcd/healthcheck-client`, `apiserver-etcd-client` (clients) |
-//! | shared | `Kubernetes` | `kubernetes.pem` (server and client, every node's names), the same on all nodes |
+//! | shared | `Kubernetes` | `kubernetes.pem` (server and client, the names of all nodes that share it), the same on all of them |
 //!
+//! The cluster has one authority, called as its layout has it, and nodes may differ in layout.
 //! The files may have other names, and the recipe may add client certificates. In both the keys
 //! etcd uses belong to etcd, the others to root; all are 0600. Names, common
 //! names, organisations and usages are those kubeadm writes, and those of the walkthroughs
@@ -18,7 +19,7 @@ use imgbuild_pki::{
 };
 use imgbuild_recipe::Recipe;
 use imgbuild_recipe::resolved::{
-    FilePair, KeyKind, KeyOwner, LeafPki, Node, Pki, PkiAuthority, PkiClient, PkiLayout,
+    FilePair, KeyKind, KeyOwner, LeafPki, Node, NodePki, PkiAuthority, PkiClient, PkiLayout,
 };
 use imgbuild_recipe::values::{FileName, San, SubjectName};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,7 +47,7 @@ pub struct Files {
 ///
 /// # Errors
 /// [`ComposeError::Path`] when the directory would need quoting.
-pub fn files(pki: &Pki) -> Result<Files, ComposeError> {
+pub fn files(pki: &NodePki) -> Result<Files, ComposeError> {
     let dir = plain(pki.layout.dir(), "the directory of the certificates")?;
     let at = |name: &FileName| format!("{dir}/{name}");
     let names = &pki.files;
@@ -67,16 +68,17 @@ pub(crate) fn authority(
     secret: &ClusterSecret,
     epoch: Epoch,
 ) -> Result<Authority, ComposeError> {
-    let PkiAuthority::Derived { key, days } = &recipe.pki.authority else {
+    let PkiAuthority::Derived {
+        common_name,
+        key,
+        days,
+    } = &recipe.pki.authority
+    else {
         return Err(ComposeError::OwnAuthority);
-    };
-    let common_name = match recipe.pki.layout {
-        PkiLayout::Kubeadm { .. } => "etcd-ca",
-        PkiLayout::Shared { .. } => "Kubernetes",
     };
     let spec = AuthoritySpec {
         label: KeyLabel::new(["ca", "etcd"]),
-        common_name: common_name.to_owned(),
+        common_name: (*common_name).to_owned(),
         kind: kind(*key),
         generation: 1,
         validity: Validity::starting(epoch, *days)?,
@@ -168,21 +170,21 @@ pub(crate) fn add(
     issuing: &Issuing<'_>,
     ids: SystemIds,
 ) -> Result<(), ComposeError> {
-    let dir = recipe.pki.layout.dir();
-    let ca = format!("{dir}/{}", recipe.pki.files.ca);
+    let (dir, files) = (node.pki.layout.dir(), &node.pki.files);
+    let ca = format!("{dir}/{}", files.ca);
     layer.certificate(&ca, issuing.authority.certificate())?;
-    match recipe.pki.layout {
-        PkiLayout::Kubeadm { .. } => add_kubeadm(layer, recipe, node, issuing, ids)?,
+    match node.pki.layout {
+        PkiLayout::Kubeadm { .. } => add_kubeadm(layer, node, issuing, ids)?,
         PkiLayout::Shared { .. } => {
             let subject = Subject {
                 label: KeyLabel::new(["shared", "kubernetes"]),
                 common_name: "kubernetes",
                 organisation: Some("Kubernetes"),
-                names: alt_names(&recipe.nodes),
+                names: alt_names(recipe.nodes.iter().filter(|node| shares(node))),
                 usage: Usage::ServerAndClient,
             };
             let issued = issuing.issue(subject, recipe.pki.leaf)?;
-            pair(layer, dir, &recipe.pki.files.server, ids.etcd, &issued)?;
+            pair(layer, dir, &files.server, ids.etcd, &issued)?;
         }
     }
     for client in &recipe.pki.clients {
@@ -214,9 +216,13 @@ fn pair(
     layer.key(&format!("{dir}/{}", names.key), owner, &issued.key)
 }
 
+/// Whether a node holds the certificate that nodes share.
+fn shares(node: &Node) -> bool {
+    matches!(node.pki.layout, PkiLayout::Shared { .. })
+}
+
 fn add_kubeadm(
     layer: &mut Layer,
-    recipe: &Recipe,
     node: &Node,
     issuing: &Issuing<'_>,
     ids: SystemIds,
@@ -224,7 +230,7 @@ fn add_kubeadm(
     let name = node.name.as_str();
     let names = || alt_names([node]);
     let both = Usage::ServerAndClient;
-    let files = &recipe.pki.files;
+    let files = &node.pki.files;
     let healthcheck = "kube-etcd-healthcheck-client";
     let apiserver = "kube-apiserver-etcd-client";
     let client = Usage::Client;
@@ -253,8 +259,8 @@ fn add_kubeadm(
             names,
             usage,
         };
-        let issued = issuing.issue(subject, node.leaf)?;
-        pair(layer, recipe.pki.layout.dir(), files, owner, &issued)?;
+        let issued = issuing.issue(subject, node.pki.leaf)?;
+        pair(layer, node.pki.layout.dir(), files, owner, &issued)?;
     }
     Ok(())
 }
@@ -267,7 +273,8 @@ fn alt_names<'a>(nodes: impl IntoIterator<Item = &'a Node> + Clone) -> Vec<AltNa
     let mut wanted: Vec<AltName> = nodes
         .clone()
         .into_iter()
-        .map(|node| dns(node.name.as_str()))
+        .flat_map(Node::names)
+        .map(|name| dns(name.as_str()))
         .collect();
     wanted.push(dns("localhost"));
     wanted.extend(

@@ -10,7 +10,7 @@ use crate::layer::{Layer, Owner, SystemIds, plain};
 use crate::template::{Template, overlay};
 use crate::{ComposeError, unit};
 use imgbuild_base::{Epoch, Kind, Tree, TreePath};
-use imgbuild_recipe::Recipe;
+use imgbuild_recipe::resolved::Etcd;
 use minijinja::context;
 
 const PREPARE: Template = overlay!("etcd/prepare.service");
@@ -61,12 +61,8 @@ pub fn leave_out_common(tree: &mut Tree) {
 }
 
 /// Makes the overlay of a layer in which [`IDS`] own what etcd's user is to own.
-pub(crate) fn finish(
-    mut layer: Layer,
-    recipe: &Recipe,
-    epoch: Epoch,
-) -> Result<Tree, ComposeError> {
-    for dir in unit::directories(recipe) {
+pub(crate) fn finish(mut layer: Layer, etcd: &Etcd, epoch: Epoch) -> Result<Tree, ComposeError> {
+    for dir in unit::directories(etcd) {
         layer.directory(dir.as_str(), 0o700, IDS.etcd)?;
     }
     let mut tree = layer.into_tree();
@@ -83,8 +79,8 @@ pub(crate) fn finish(
     }
     let mut own = Layer::new(epoch);
     own.text(OWNERS, owners)?;
-    let data = plain(&recipe.etcd.data_dir, "the data directory")?;
-    let dirs = unit::directories(recipe)
+    let data = plain(&etcd.data_dir, "the data directory")?;
+    let dirs = unit::directories(etcd)
         .map(|dir| plain(dir, "a directory of etcd's data"))
         .collect::<Result<Vec<_>, _>>()?
         .join(" ");

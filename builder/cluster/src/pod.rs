@@ -46,7 +46,7 @@ impl Pod<'_> {
         let kube = KUBE.render(context! {
             name => self.node.name.as_str(),
             cluster => self.recipe.cluster.name.as_str(),
-            guard => first_start::command(self.recipe)?,
+            guard => first_start::command(&self.node.etcd)?,
             manifest => format!("/{MANIFEST_PATH}"),
         })?;
         layer.text(KUBE_PATH, kube)?;
@@ -58,7 +58,7 @@ impl Pod<'_> {
         let arguments = self.config.arguments.iter();
         let arguments: Vec<String> = arguments.map(|text| quote::yaml(text)).collect();
         let mut volumes = Vec::new();
-        for (nth, dir) in unit::directories(self.recipe).enumerate() {
+        for (nth, dir) in unit::directories(&self.node.etcd).enumerate() {
             let name = if nth == 0 { "etcd-data" } else { "etcd-wal" };
             volumes.push(volume(name, &unit::kept(dir)?, false));
         }

@@ -8,7 +8,7 @@ use crate::quote;
 use crate::template::{Template, overlay};
 use imgbuild_base::{Arch, TreePath};
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::Node;
+use imgbuild_recipe::resolved::{Etcd, Node};
 use minijinja::context;
 
 const TEMPLATE: Template = overlay!("etcd/etcd.service");
@@ -32,10 +32,10 @@ pub fn unit(recipe: &Recipe, node: &Node, config: &Rendered) -> Result<String, C
     if let Some(file) = &config.environment_file {
         environment.push(format!("EnvironmentFile=-{file}"));
     }
-    let data = &recipe.etcd.data_dir;
+    let data = &node.etcd.data_dir;
     let mut states = Vec::new();
     let mut writable = Vec::new();
-    for dir in directories(recipe) {
+    for dir in directories(&node.etcd) {
         let path = kept(dir)?;
         match dir.as_str().strip_prefix("var/lib/") {
             Some(name) => states.push(name),
@@ -43,7 +43,7 @@ pub fn unit(recipe: &Recipe, node: &Node, config: &Rendered) -> Result<String, C
         }
     }
     let program = plain(
-        &recipe.etcd.bin_dir.join("etcd")?,
+        &node.etcd.bin_dir.join("etcd")?,
         "the directory of etcd's binaries",
     )?;
     let mut exec = vec![program];
@@ -53,7 +53,7 @@ pub fn unit(recipe: &Recipe, node: &Node, config: &Rendered) -> Result<String, C
         cluster => recipe.cluster.name.as_str(),
         environment,
         environment_file => config.environment_file,
-        guard => first_start::command(recipe)?,
+        guard => first_start::command(&node.etcd)?,
         exec => exec.join(" \\\n    "),
         data_dir => plain(data, "the data directory")?,
         state_directories => states.join(" "),
@@ -62,9 +62,9 @@ pub fn unit(recipe: &Recipe, node: &Node, config: &Rendered) -> Result<String, C
 }
 
 /// The directories that etcd writes to, none in another.
-pub(crate) fn directories(recipe: &Recipe) -> impl Iterator<Item = &TreePath> {
-    let data = &recipe.etcd.data_dir;
-    let wal = recipe.etcd.wal_dir.as_ref();
+pub(crate) fn directories(etcd: &Etcd) -> impl Iterator<Item = &TreePath> {
+    let data = &etcd.data_dir;
+    let wal = etcd.wal_dir.as_ref();
     std::iter::once(data).chain(wal.filter(|dir| !dir.is_within(data.as_str())))
 }
 

@@ -64,9 +64,9 @@ fn console_shell() {
 #[test]
 fn environment_and_dhcp() {
     let mut recipe = vm_3node();
-    recipe.etcd.config = ConfigStyle::Environment;
-    recipe.etcd.config_path = Some("etc/etcd/etcd.conf".parse().unwrap());
     for node in &mut recipe.nodes {
+        node.etcd.config = ConfigStyle::Environment;
+        node.etcd.config_path = Some("etc/etcd/etcd.conf".parse().unwrap());
         node.network.addressing = Addressing::Dhcp;
     }
     let layers = layers(&recipe);

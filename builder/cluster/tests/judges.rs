@@ -228,7 +228,7 @@ fn files_clients_and_a_node_of_its_own_kind() {
 fn a_generation_gives_one_node_new_keys() {
     let before = layers(&vm_3node());
     let mut recipe = vm_3node();
-    recipe.nodes[0].leaf.generation = 2;
+    recipe.nodes[0].pki.leaf.generation = 2;
     let after = layers(&recipe);
     let key = "etc/kubernetes/pki/etcd/server.key";
     assert_ne!(text(&before[0].1, key), text(&after[0].1, key));
@@ -305,7 +305,7 @@ fn ssh_keys() {
 /// Lays a node's layer out with programs that do nothing in place of etcd's.
 fn bootable(recipe: &Recipe) -> TempDir {
     let desk = desk(&layers(recipe)[0].1);
-    let bin = desk.path().join(recipe.etcd.bin_dir.as_str());
+    let bin = desk.path().join(recipe.nodes[0].etcd.bin_dir.as_str());
     fs::create_dir_all(&bin).unwrap();
     for program in ["etcd", "etcdctl"] {
         let path = bin.join(program);
@@ -339,7 +339,7 @@ fn systemd_takes_the_unit() {
             "{said}"
         );
         // verify looks for the programs on this machine: a copy of the unit names those here.
-        let etcd = recipe.etcd.bin_dir.join("etcd").unwrap();
+        let etcd = recipe.nodes[0].etcd.bin_dir.join("etcd").unwrap();
         let guard = TreePath::new(first_start::GUARD).unwrap();
         let mut here = text(&layers(&recipe)[0].1, "etc/systemd/system/etcd.service");
         for (key, program) in [("ExecStart", &etcd), ("ExecStartPre", &guard)] {
@@ -580,15 +580,15 @@ fn unfit_directories_are_refused() {
         })
     };
     assert!(matches!(
-        fails(&|recipe| recipe.etcd.data_dir = "var/my data".parse().unwrap()),
+        fails(&|recipe| recipe.nodes[0].etcd.data_dir = "var/my data".parse().unwrap()),
         ComposeError::Path(_, "the data directory")
     ));
     assert!(matches!(
-        fails(&|recipe| recipe.etcd.data_dir = "srv/etcd".parse().unwrap()),
+        fails(&|recipe| recipe.nodes[0].etcd.data_dir = "srv/etcd".parse().unwrap()),
         ComposeError::DataDirectory(_)
     ));
     assert!(matches!(
-        fails(&|recipe| recipe.etcd.bin_dir = "usr/local/sbin".parse().unwrap()),
+        fails(&|recipe| recipe.nodes[0].etcd.bin_dir = "usr/local/sbin".parse().unwrap()),
         ComposeError::BinDirectory(_)
     ));
 }

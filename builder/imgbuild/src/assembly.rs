@@ -57,8 +57,7 @@ pub(crate) struct NodeLayer<'a> {
 impl<'a> Assembly<'a> {
     /// Makes what the plan asks for and the store does not have.
     pub(crate) fn realise(request: &'a Request, plan: Plan) -> Result<Self> {
-        let (shared, steps) =
-            realise::shared(&plan, &request.lock, &request.means, &request.events)?;
+        let (shared, steps) = realise::shared(&plan, &request.means, &request.events)?;
         let mut assembly = Self {
             request,
             plan,
@@ -166,7 +165,8 @@ impl<'a> Assembly<'a> {
         let recipe = &self.request.project.recipe;
         image::Common {
             cluster: &recipe.cluster.name,
-            image: &recipe.image,
+            board: recipe.image.board,
+            image: ground.image,
             epoch: self.plan.epoch,
             boot: &ground.boot,
             loader: ground.loader.as_ref(),

@@ -18,7 +18,7 @@ use imgbuild_formats::disk::{DiskImage, Extent, SECTOR};
 use imgbuild_formats::gpt::Guid;
 use imgbuild_formats::grub::Loader;
 use imgbuild_formats::{fat, gpt, mbr};
-use imgbuild_recipe::resolved::{Board, DiskSize, Image};
+use imgbuild_recipe::resolved::{Board, DiskSize, NodeImage};
 use imgbuild_system::boot::CORE_SECTOR;
 use std::ops::Range;
 
@@ -79,8 +79,10 @@ const LAYERS: &str = "layers";
 pub(crate) struct Common<'a> {
     /// The cluster.
     pub(crate) cluster: &'a ClusterName,
-    /// The recipe's wishes.
-    pub(crate) image: &'a Image,
+    /// The kind of machine.
+    pub(crate) board: Board,
+    /// What the disk is like.
+    pub(crate) image: NodeImage,
     /// The time of everything.
     pub(crate) epoch: Epoch,
     /// What the board starts from.
@@ -93,7 +95,7 @@ pub(crate) struct Common<'a> {
 
 /// The disk of the node whose layer is `own`; without one, a disk that has the room for it.
 pub(crate) fn disk(common: &Common<'_>, own: Option<&Layer>) -> Result<Disk> {
-    let board = common.image.board;
+    let board = common.board;
     let (files, last) = files(common, own)?;
     let room = match own {
         Some(_) => 0,
@@ -165,7 +167,7 @@ fn table(
 ) -> Result<Vec<Extent>> {
     let first = start.get() / SECTOR;
     let sectors = volume.get() / SECTOR;
-    match common.image.board {
+    match common.board {
         Board::Vm => gpt(size, first..first + sectors, common.loader, identity),
         Board::RaspberryPi => mbr::Table {
             signature: number(identity, 4),
@@ -237,7 +239,7 @@ pub(crate) fn common_key(common: &Common<'_>) -> Digest {
     hasher
         .field("imgbuild images 2")
         .field(common.cluster.as_str())
-        .field(common.image.board.as_str())
+        .field(common.board.as_str())
         .field(size)
         .field(common.image.boot_reserve.get().to_string())
         .field(common.epoch.to_string())

@@ -78,17 +78,20 @@ pub(crate) fn reproduce(
     })
 }
 
-/// The lock of an etcd that is built from source.
+/// The lock of the etcd that is built from source; where nodes build several, the first.
 fn wanted(lock: &Lock) -> Result<&BuildLock> {
-    match &lock.etcd {
-        Some(Etcd::Build(lock)) => Ok(lock),
-        _ => Err(CommandError::msg(
+    let built = lock.etcds().find_map(|etcd| match etcd {
+        Etcd::Build(lock) => Some(lock),
+        Etcd::Release(_) => None,
+    });
+    built.ok_or_else(|| {
+        CommandError::msg(
             Failure::Recipe,
             "the recipe does not build etcd: there are no modules that upstream's release could \
              be built from",
         )
-        .hint("set etcd.source = \"build\" and lock the recipe anew")),
-    }
+        .hint("set etcd.source = \"build\" and lock the recipe anew")
+    })
 }
 
 fn elsewhere(error: CommandError) -> CommandError {

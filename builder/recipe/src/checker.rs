@@ -5,7 +5,7 @@
 
 mod table;
 
-pub(crate) use table::{Found, Pair, Table};
+pub(crate) use table::{Found, Given, Pair, Table};
 
 use crate::error::Mistake;
 use std::borrow::Cow;

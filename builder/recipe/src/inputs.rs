@@ -1,6 +1,6 @@
 //! The part of a recipe that its lock depends on.
 
-use crate::resolved::{Recipe, Run};
+use crate::resolved::{EtcdSource, Firmware, Recipe, Run};
 use imgbuild_base::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,7 +55,6 @@ impl LockInputs {
                 words(image.packages.iter().map(|one| one.as_str()).collect()),
             ),
             ("access.ssh", ssh.to_owned()),
-            ("etcd.source", recipe.etcd.source.as_str().to_owned()),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
@@ -72,11 +71,25 @@ impl LockInputs {
                 inputs.insert(format!("node.{}.packages", node.name), own);
             }
         }
-        if let Some(version) = recipe.etcd.version() {
-            inputs.insert("etcd.version".to_owned(), version.to_string());
+        // Where nodes have different etcds, that of the first is the cluster's here.
+        let sources = recipe.etcd_sources();
+        let mut etcd = |of: &str, source: &EtcdSource| {
+            inputs.insert(format!("{of}etcd.source"), source.as_str().to_owned());
+            if let Some(version) = source.version() {
+                inputs.insert(format!("{of}etcd.version"), version.to_string());
+            }
+        };
+        if let Some(first) = sources.first() {
+            etcd("", first);
+            for node in &recipe.nodes {
+                if node.etcd.source != *first {
+                    etcd(&format!("node.{}.", node.name), &node.etcd.source);
+                }
+            }
         }
-        if recipe.etcd.run != Run::Service {
-            inputs.insert("etcd.run".to_owned(), recipe.etcd.run.as_str().to_owned());
+        if recipe.any_static_pod() {
+            let run = Run::StaticPod.as_str().to_owned();
+            inputs.insert("etcd.run".to_owned(), run);
         }
         // Only what is there, so that locks from before these keys stay valid.
         let wishes = [
@@ -86,8 +99,8 @@ impl LockInputs {
         for (key, _) in wishes.into_iter().filter(|(_, wished)| *wished) {
             inputs.insert(key.to_owned(), "yes".to_owned());
         }
-        if !image.firmware.is_usual() {
-            let firmware = image.firmware.as_str().to_owned();
+        if recipe.any_bios() {
+            let firmware = Firmware::Hybrid.as_str().to_owned();
             inputs.insert("image.firmware".to_owned(), firmware);
         }
         Self(inputs)

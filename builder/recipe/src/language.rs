@@ -9,8 +9,8 @@ mod sections;
 
 pub use sections::{
     ACCESS, CLUSTER, ETCD, EXTRA, FILE, FIREWALL, IMAGE, KERNEL, NETWORK, NODE, NODE_ACCESS,
-    NODE_ETCD, NODE_EXTRA, NODE_FILE, NODE_FIREWALL, NODE_KERNEL, NODE_NETWORK, NODE_PKI,
-    NODE_UNIT, NODE_WIFI, PKI, RECIPE, UNIT, WIFI,
+    NODE_ETCD, NODE_EXTRA, NODE_FILE, NODE_FIREWALL, NODE_IMAGE, NODE_KERNEL, NODE_NETWORK,
+    NODE_PKI, NODE_UNIT, NODE_WIFI, PKI, RECIPE, UNIT, WIFI,
 };
 
 /// A section: a table of the file.
@@ -37,6 +37,8 @@ pub struct Key {
     pub doc: &'static str,
     /// Other words people write for it, for suggestions.
     pub aka: &'static [&'static str],
+    /// Why no node can have its own; `None` where nodes can.
+    pub alone: Option<&'static str>,
 }
 
 /// What holds when a key is left out.
@@ -133,6 +135,27 @@ impl Section {
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
     }
+
+    /// The sections right below this one.
+    pub fn sections(&self) -> impl Iterator<Item = &'static Section> + use<> {
+        self.keys.iter().filter_map(|key| match key.shape {
+            Shape::Table(section) | Shape::Tables(section) => Some(section),
+            _ => None,
+        })
+    }
+
+    /// The section of the cluster's whose keys this section of a node's says anew.
+    #[must_use]
+    pub fn cluster_s(&self) -> Option<&'static Section> {
+        let name = self.name.strip_prefix("node.")?;
+        let mut at: &'static Section = &RECIPE;
+        while at.name != name {
+            at = at
+                .sections()
+                .find(|inner| format!("{name}.").starts_with(&format!("{}.", inner.name)))?;
+        }
+        Some(at)
+    }
 }
 
 const fn key(name: &'static str, shape: Shape, absent: Absent, doc: &'static str) -> Key {
@@ -142,10 +165,27 @@ const fn key(name: &'static str, shape: Shape, absent: Absent, doc: &'static str
         absent,
         doc,
         aka: &[],
+        alone: None,
     }
 }
 
 impl Key {
+    /// A key of the cluster's that nodes cannot have, and why.
+    const fn alone(self, why: &'static str) -> Self {
+        Self {
+            alone: Some(why),
+            ..self
+        }
+    }
+
+    /// The same key in a node's section: left out, it is as in the cluster's.
+    const fn of_node(self, absent: &'static str) -> Self {
+        Self {
+            absent: Absent::Depends(absent),
+            ..self
+        }
+    }
+
     const fn aka(self, words: &'static [&'static str]) -> Self {
         Self { aka: words, ..self }
     }

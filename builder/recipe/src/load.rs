@@ -19,12 +19,12 @@ mod system;
 mod tuning;
 mod units;
 
-use crate::checker::{Checker, Reported, Table, mistake, parse};
+use crate::checker::{Checker, Given, Reported, Table, mistake, parse};
 use crate::error::RecipeErrors;
 use crate::etcd_options::OptionValue;
 use crate::resolved::{Cluster, Console, EtcdSource, Node, Recipe, Warning, majority};
 use crate::values::Token;
-use imgbuild_base::{Arch, ByteSize, ClusterName, NodeName};
+use imgbuild_base::{Arch, ByteSize, ClusterName, HostName, NodeName};
 
 /// Reads and checks a recipe. `file_name` is what errors call the file.
 ///
@@ -49,13 +49,17 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
     let image = root.table("image").and_then(|table| image::read(&table));
     let etcd_table = root.table("etcd");
     // Without an architecture the rest is checked as for one that allows everything.
-    let machine = image
-        .as_ref()
-        .map_or((None, None), |image| (Some(image.board), Some(image.arch)));
-    let etcd = etcd_table
+    let machine = image.as_ref().map_or((None, None), |cluster| {
+        (Some(cluster.image.board), Some(cluster.image.arch))
+    });
+    let etcd_written = etcd_table
         .as_ref()
         .map_err(|&reported| reported)
-        .and_then(|table| etcd::read(table, machine.1));
+        .map(etcd::Written::of_cluster);
+    let etcd = match (&etcd_table, &etcd_written) {
+        (Ok(table), Ok(written)) => written.settle(table, machine.1),
+        (&Err(reported), _) | (_, &Err(reported)) => Err(reported),
+    };
     let defaults = tuning::Defaults::of(machine.0, machine.1, etcd.as_ref().ok());
     let tuning = etcd_table.and_then(|table| tuning::read(&table, &defaults));
     let pki_table = root.table("pki");
@@ -83,11 +87,18 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
     let firewall = root
         .table("firewall")
         .and_then(|table| firewall::read(&table, around.subnet));
-    let packages = image.as_ref().map(|image| image.packages.clone());
+    let packages = image.as_ref().map(|cluster| cluster.image.packages.clone());
     let system = system::ClusterSystem::read(&root, packages.map_err(|&reported| reported));
     let nodes = root.tables("node").and_then(|tables| {
         let shared = nodes::Shared {
             around,
+            image: image.as_ref().map_err(|&reported| reported),
+            // Where the cluster's is wrong, nodes cannot take it over.
+            etcd: etcd
+                .as_ref()
+                .map_err(|&reported| reported)
+                .and(etcd_written.as_ref().map_err(|&reported| reported)),
+            arch: machine.1,
             firewall: firewall.as_ref().map_err(|&reported| reported),
             network: network.as_ref().map_err(|&reported| reported),
             tuning: tuning.as_ref().map_err(|&reported| reported),
@@ -99,17 +110,18 @@ fn read(checker: &Checker, text: &str) -> Result<Recipe, Reported> {
         nodes::read(&tables, &shared)
     });
 
-    let (mut pki, nodes) = (pki?, nodes?);
+    let (mut pki, nodes) = (pki?.pki, nodes?);
     let names: Vec<&NodeName> = nodes.iter().map(|node| &node.name).collect();
     pki::settle_clients(&pki_table?, &mut pki, &names)?;
     network?;
+    let names: Vec<&HostName> = nodes.iter().flat_map(Node::names).collect();
     network::check_hosts(&network_table?, &names);
     firewall?;
+    etcd?;
 
     let mut recipe = Recipe {
         cluster: cluster?,
-        image: image?,
-        etcd: etcd?,
+        image: image?.image,
         pki,
         subnet: subnet?,
         nodes,
@@ -157,6 +169,15 @@ fn warnings(recipe: &Recipe) -> Vec<Warning> {
     if recipe.nodes.iter().any(open) {
         warnings.push(Warning::OpenConsole);
     }
+    let series = recipe.nodes.iter().filter_map(|node| node.etcd.series());
+    if let (Some(oldest), Some(newest)) = (series.clone().min(), series.max())
+        && oldest != newest
+    {
+        warnings.push(Warning::MixedSeries {
+            oldest: oldest.to_string(),
+            newest: newest.to_string(),
+        });
+    }
     for node in &recipe.nodes {
         if node.tuning.options.get("unsafe-no-fsync") == Some(&OptionValue::Flag(true)) {
             warnings.push(Warning::NoFsync {
@@ -171,6 +192,14 @@ fn warnings(recipe: &Recipe) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// What is written, else what is inherited.
+fn or<T: Clone>(own: Given<T>, inherited: &Given<T>) -> Given<T> {
+    match own {
+        Ok(None) => inherited.clone(),
+        own => own,
+    }
 }
 
 /// The source that a recipe without one gets.

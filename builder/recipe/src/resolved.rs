@@ -16,19 +16,19 @@ mod warning;
 pub use access::{Access, Console, Ssh};
 pub use etcd::{Advertised, ConfigStyle, Etcd, EtcdSource, Listeners, LogLevel, Run, Tuning};
 pub use firewall::Firewall;
-pub use image::{Board, Component, DiskSize, Firmware, Format, Image, Suite};
+pub use image::{Board, Component, DiskSize, Firmware, Format, Image, NodeImage, Suite};
 pub use network::{
     Addressing, Extra, ExtraAddressing, Network, PassphraseSource, Wifi, WifiSecurity,
 };
 pub use pki::{
-    ClientPlace, FilePair, KeyKind, KeyMode, KeyOwner, LeafPki, Pki, PkiAuthority, PkiClient,
-    PkiFiles, PkiLayout,
+    ClientPlace, FilePair, KeyKind, KeyMode, KeyOwner, LeafPki, NodePki, Pki, PkiAuthority,
+    PkiClient, PkiFiles, PkiLayout,
 };
 pub use system::{Content, File, Kernel, Start, System, Unit, UnitAction};
 pub use warning::{Warning, majority};
 
 use crate::values::{PackageName, San, Token};
-use imgbuild_base::{ClusterName, NodeName};
+use imgbuild_base::{ClusterName, HostName, NodeName};
 use ipnet::IpNet;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
@@ -38,15 +38,14 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Recipe {
     /// The cluster's identity.
     pub cluster: Cluster,
-    /// What the images are made of.
+    /// What the images are made of, as far as that is the same for every node.
     pub image: Image,
-    /// What etcd is and how it runs, the same on every node.
-    pub etcd: Etcd,
-    /// The certificates.
+    /// Who signs certificates, and those that are no node's own.
     pub pki: Pki,
     /// The network that all nodes' addresses are in.
     pub subnet: IpNet,
-    /// The nodes, in the order of the file; at least one, names and addresses distinct.
+    /// The nodes, in the order of the file; at least one, names, host names and addresses
+    /// distinct.
     pub nodes: Vec<Node>,
     /// What the user should know though it is no mistake.
     pub warnings: Vec<Warning>,
@@ -78,6 +77,33 @@ impl Recipe {
         self.nodes.iter().any(asks)
     }
 
+    /// Whether some node runs etcd in a container.
+    #[must_use]
+    pub fn any_static_pod(&self) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| node.etcd.run == Run::StaticPod)
+    }
+
+    /// Whether a PC's BIOS starts some node.
+    #[must_use]
+    pub fn any_bios(&self) -> bool {
+        let hybrid = |node: &Node| node.image.firmware == Firmware::Hybrid;
+        self.nodes.iter().any(hybrid)
+    }
+
+    /// The distinct etcds that nodes run, in the order of the nodes.
+    #[must_use]
+    pub fn etcd_sources(&self) -> Vec<EtcdSource> {
+        let mut sources = Vec::new();
+        for node in &self.nodes {
+            if !sources.contains(&node.etcd.source) {
+                sources.push(node.etcd.source);
+            }
+        }
+        sources
+    }
+
     /// The distinct sets of further packages that nodes have, in the order of the nodes. Each
     /// is a base layer of its own.
     #[must_use]
@@ -104,20 +130,26 @@ pub struct Cluster {
 /// One node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
-    /// Host name and etcd member name.
+    /// etcd's member name; keys derive from it.
     pub name: NodeName,
+    /// Host name.
+    pub hostname: HostName,
     /// Its address, in the recipe's subnet.
     pub address: IpAddr,
+    /// What its image is like.
+    pub image: NodeImage,
     /// How that address is set up.
     pub network: Network,
     /// Which hosts may reach its ports; without one, all may.
     pub firewall: Option<Firewall>,
+    /// What etcd is and how it runs.
+    pub etcd: Etcd,
     /// etcd's tuning.
     pub tuning: Tuning,
     /// The URLs etcd tells others to use, where they are not its address.
     pub advertised: Advertised,
-    /// What its certificates are issued with.
-    pub leaf: LeafPki,
+    /// Its certificates.
+    pub pki: NodePki,
     /// Further names of its certificates: the cluster's, then its own.
     pub extra_sans: Vec<San>,
     /// Ways into it.
@@ -127,6 +159,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its names: the member's, and the host's where it is another.
+    pub fn names(&self) -> impl Iterator<Item = &HostName> {
+        let own = Some(&self.hostname).filter(|hostname| *hostname != self.name.host());
+        std::iter::once(self.name.host()).chain(own)
+    }
+
     /// `https://ADDRESS:PORT`, with brackets where IPv6 needs them (RFC 3986 3.2.2).
     #[must_use]
     pub fn https(&self, port: u16) -> String {

@@ -137,7 +137,27 @@ fn default_json(text: &str) -> Option<Value> {
 pub fn reference() -> String {
     let mut text = format!("# Recipe reference\n\n{}\n", RECIPE.doc);
     section_reference(&mut text, &RECIPE);
+    alone_reference(&mut text);
     text
+}
+
+/// The keys that nodes cannot have of their own, and why.
+fn alone_reference(text: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "\n## What nodes cannot have of their own\n\nEvery other key of the cluster's is a node's \
+         too, in its section of that name; `image.packages` is `node.packages`, and \
+         `pki.extra_sans` is `node.extra_sans`: what a node says there is added.\n\n\
+         | key | why it is the cluster's alone |\n|---|---|"
+    );
+    for section in RECIPE.sections() {
+        for key in section.keys {
+            if let Some(why) = key.alone {
+                let _ = writeln!(text, "| `{}.{}` | {why} |", section.name, key.name);
+            }
+        }
+    }
 }
 
 fn section_reference(text: &mut String, section: &Section) {

@@ -43,11 +43,13 @@ fn shipped_recipes_are_what_they_say() {
         nodes,
         ["controller-0 192.168.1.20", "controller-1 192.168.1.40"]
     );
-    assert!(matches!(two.etcd.source, EtcdSource::Build { .. }));
-    assert!(two.etcd.plain_local_listener);
-    assert_eq!(two.etcd.config, ConfigStyle::Flags);
-    assert_eq!(two.etcd.bin_dir.absolute(), "/usr/local/bin");
-    assert!(matches!(&two.pki.layout, PkiLayout::Shared { dir } if dir.absolute() == "/etc/etcd"));
+    let etcd = &two.nodes[1].etcd;
+    assert!(matches!(etcd.source, EtcdSource::Build { .. }));
+    assert!(etcd.plain_local_listener);
+    assert_eq!(etcd.config, ConfigStyle::Flags);
+    assert_eq!(etcd.bin_dir.absolute(), "/usr/local/bin");
+    let layout = &two.nodes[1].pki.layout;
+    assert!(matches!(layout, PkiLayout::Shared { dir } if dir.absolute() == "/etc/etcd"));
     assert_eq!(
         two.warnings[0].to_string(),
         "2 members: 2 of them must be up for the cluster to work, so it tolerates no failure, \
@@ -64,7 +66,10 @@ fn shipped_recipes_are_what_they_say() {
         assert_eq!((recipe.image.board, recipe.image.arch), (board, arch));
         assert_eq!(recipe.nodes.len(), nodes);
         assert_eq!(recipe.cluster.name.as_str(), name);
-        assert!(matches!(recipe.pki.layout, PkiLayout::Kubeadm { .. }));
+        assert!(matches!(
+            recipe.nodes[0].pki.layout,
+            PkiLayout::Kubeadm { .. }
+        ));
         assert_eq!(recipe.warnings, []);
     }
 }
@@ -113,15 +118,15 @@ fn walkthroughs_are_what_they_say() {
             .map(|node| format!("{} {}", node.name, node.address))
             .collect();
         assert_eq!(found.join(", "), nodes);
-        assert_eq!(recipe.etcd.source.as_str(), source);
-        assert_eq!(recipe.etcd.config, config);
+        assert_eq!(recipe.nodes[0].etcd.source.as_str(), source);
+        assert_eq!(recipe.nodes[0].etcd.config, config);
         let image = (name == "static-pod").then_some("localhost/etcd:3.6.16");
-        assert_eq!(recipe.etcd.container_image().as_deref(), image);
+        assert_eq!(recipe.nodes[0].etcd.container_image().as_deref(), image);
         let locked = LockInputs::of(&recipe);
         let run = locked.iter().find(|(key, _)| *key == "etcd.run");
         assert_eq!(run.is_some(), image.is_some());
         assert_eq!(recipe.nodes[0].access.console, Console::Log);
-        let layout = match &recipe.pki.layout {
+        let layout = match &recipe.nodes[0].pki.layout {
             PkiLayout::Kubeadm { dir } => format!("kubeadm {}", dir.absolute()),
             PkiLayout::Shared { dir } => format!("shared {}", dir.absolute()),
         };
@@ -145,28 +150,34 @@ fn a_lock_knows_whether_a_bios_starts_the_image() {
 fn defaults_depend_on_the_machine() {
     let vm = smallest("board = \"vm\"", "");
     assert_eq!(vm.image.arch, Arch::Amd64);
-    assert_eq!(vm.image.size, DiskSize::Exactly(ByteSize::mib(384)));
+    assert_eq!(
+        vm.nodes[0].image.size,
+        DiskSize::Exactly(ByteSize::mib(384))
+    );
     assert_eq!(vm.image.components, [Component::Main]);
-    assert!(matches!(vm.etcd.source, EtcdSource::Release { .. }));
+    assert!(matches!(
+        vm.nodes[0].etcd.source,
+        EtcdSource::Release { .. }
+    ));
     let tuning = &vm.nodes[0].tuning;
     assert_eq!((tuning.heartbeat_ms, tuning.election_ms), (100, 1000));
     assert_eq!(tuning.quota, ByteSize::mib(2048));
 
     let pi = smallest("board = \"raspberry-pi\"\narch = \"armhf\"", "");
-    assert_eq!(pi.image.size, DiskSize::Fit);
+    assert_eq!(pi.nodes[0].image.size, DiskSize::Fit);
     assert_eq!(
         pi.image.components,
         [Component::Main, Component::NonFreeFirmware]
     );
-    assert!(matches!(pi.etcd.source, EtcdSource::Build { .. }));
+    assert!(matches!(pi.nodes[0].etcd.source, EtcdSource::Build { .. }));
     let tuning = &pi.nodes[0].tuning;
     assert_eq!((tuning.heartbeat_ms, tuning.election_ms), (500, 5000));
     assert_eq!(tuning.quota, ByteSize::mib(512));
 
     let debian = smallest("board = \"vm\"\n[etcd]\nsource = \"debian\"", "");
-    assert_eq!(debian.etcd.source, EtcdSource::Debian);
-    assert_eq!(debian.etcd.bin_dir.absolute(), "/usr/bin");
-    assert_eq!(debian.etcd.version(), None);
+    assert_eq!(debian.nodes[0].etcd.source, EtcdSource::Debian);
+    assert_eq!(debian.nodes[0].etcd.bin_dir.absolute(), "/usr/bin");
+    assert_eq!(debian.nodes[0].etcd.version(), None);
 }
 
 #[test]
@@ -239,11 +250,16 @@ fn a_node_s_options_come_over_the_cluster_s() {
          advertise_client = []",
     );
     assert_eq!(
-        recipe.etcd.wal_dir.as_ref().unwrap().absolute(),
+        recipe.nodes[0].etcd.wal_dir.as_ref().unwrap().absolute(),
         "/var/lib/etcd-wal"
     );
     assert_eq!(
-        recipe.etcd.config_path.as_ref().unwrap().absolute(),
+        recipe.nodes[0]
+            .etcd
+            .config_path
+            .as_ref()
+            .unwrap()
+            .absolute(),
         "/etc/etcd.yml"
     );
     let (first, second) = (&recipe.nodes[0], &recipe.nodes[1]);
@@ -296,11 +312,12 @@ fn certificates_of_every_kind() {
     assert_eq!(
         pki.authority,
         PkiAuthority::Derived {
+            common_name: "etcd-ca",
             key: KeyKind::Rsa4096,
             days: 3650
         }
     );
-    let (first, second) = (recipe.nodes[0].leaf, recipe.nodes[1].leaf);
+    let (first, second) = (recipe.nodes[0].pki.leaf, recipe.nodes[1].pki.leaf);
     assert_eq!(
         (first.key, first.generation, first.days),
         (KeyKind::Rsa2048, 3, 90)
@@ -309,9 +326,15 @@ fn certificates_of_every_kind() {
         (second.key, second.generation, second.days),
         (KeyKind::Ed25519, 1, 365)
     );
-    assert_eq!(pki.files.ca.as_str(), "our-ca.crt");
-    assert_eq!(pki.files.server.cert.as_str(), "etcd/server.crt");
-    assert_eq!(pki.files.server.key.as_str(), "private/server.key");
+    assert_eq!(recipe.nodes[0].pki.files.ca.as_str(), "our-ca.crt");
+    assert_eq!(
+        recipe.nodes[0].pki.files.server.cert.as_str(),
+        "etcd/server.crt"
+    );
+    assert_eq!(
+        recipe.nodes[0].pki.files.server.key.as_str(),
+        "private/server.key"
+    );
     let [prometheus, backup, all] = pki.clients.as_slice() else {
         panic!("{:?}", pki.clients)
     };

@@ -74,4 +74,6 @@ fn a_bios_is_not_given_what_it_cannot_start() {
     run.args(["run", "vm-1node", "--quiet", "--firmware", "bios", "--out"]);
     let said = must_fail(run.arg(out.path()), 9);
     assert!(said.contains("image.firmware = \"hybrid\""), "{said}");
+    let left = fs_err::read_dir(out.path()).unwrap().count();
+    assert_eq!(left, 0, "something was built first");
 }

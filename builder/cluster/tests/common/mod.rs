@@ -78,6 +78,12 @@ pub fn vm_3node_with(etcd: &str, pki: &str) -> Recipe {
     recipe(&text.replacen("[pki]\n", &format!("[pki]\n{pki}\n"), 1))
 }
 
+/// The same with more lines behind its second node.
+pub fn vm_3node_where(n2: &str) -> Recipe {
+    let address = "address = \"10.0.2.12\"\n";
+    recipe(&VM_3NODE.replacen(address, &format!("{address}{n2}\n"), 1))
+}
+
 /// Two 32-bit Raspberry Pis with one certificate pair and flags in the unit.
 pub fn pi_2node() -> Recipe {
     recipe(

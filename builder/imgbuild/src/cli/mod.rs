@@ -87,6 +87,7 @@ fn dispatch(terminal: &Terminal, cli: Cli) -> Result<()> {
             let mut request = request(terminal, &global, &args.name, &args.build)?;
             // Whatever else is wanted: what is booted is the images.
             request.formats.insert(Format::Img);
+            run::check(&args, &request.nodes())?;
             let built = pipeline::build(&request)?;
             run::run(terminal, &args, &built)
         }

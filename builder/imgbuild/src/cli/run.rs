@@ -84,10 +84,7 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
     let pi = recipe.image.board == Board::RaspberryPi;
     let machine = match args.firmware {
         Start::Uefi => MachineKind::for_image(pi, recipe.image.arch, emulation),
-        Start::Bios if recipe.image.firmware == Firmware::Hybrid => Some(MachineKind::PcBios),
-        Start::Bios => {
-            return Err(no_bios(recipe));
-        }
+        Start::Bios => Some(MachineKind::PcBios),
     };
     let machine = machine.ok_or_else(|| {
         let text = format!("QEMU has no machine for {} images", recipe.image.arch);
@@ -120,10 +117,21 @@ fn spec(args: &RunArgs, built: &Built, work: PathBuf) -> Result<LabSpec> {
     })
 }
 
-fn no_bios(recipe: &Recipe) -> CommandError {
-    let text = format!("no BIOS can start the images of {}", recipe.cluster.name);
-    CommandError::msg(Failure::Cluster, text)
-        .hint("set image.firmware = \"hybrid\" and lock the recipe anew, or leave out --firmware")
+/// Refuses what cannot be run, before anything is built for it.
+pub(crate) fn check(args: &RunArgs, nodes: &[&Node]) -> Result<()> {
+    let starts = |node: &&&Node| match args.firmware {
+        Start::Uefi => true,
+        Start::Bios => node.image.firmware == Firmware::Hybrid,
+    };
+    match nodes.iter().find(|node| !starts(node)) {
+        None => Ok(()),
+        Some(node) => {
+            let text = format!("no BIOS can start the image of {}", node.name);
+            Err(CommandError::msg(Failure::Cluster, text).hint(
+                "set image.firmware = \"hybrid\" and lock the recipe anew, or leave out --firmware",
+            ))
+        }
+    }
 }
 
 /// A node as the lab's network sees it.

@@ -139,8 +139,7 @@ pub(crate) fn write(
         }
     }
     if wanted(Format::Overlay) {
-        let etcd = &assembly.shared().etcd;
-        files.extend(overlay::write(request, composer, etcd, secret, out)?);
+        files.extend(overlay::write(assembly, composer, secret, out)?);
     }
     let current: BTreeSet<String> = files.iter().map(|file| file.name.clone()).collect();
     out.retain(|name| current.contains(name) || is_of_use(request, name))

@@ -14,7 +14,7 @@ use crate::output::OutDir;
 use crate::summary;
 use imgbuild_base::{Arch, Digest, Hasher};
 use imgbuild_formats::disk;
-use imgbuild_recipe::resolved::Format;
+use imgbuild_recipe::resolved::{Format, Node};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -125,7 +125,7 @@ pub(super) fn write(
     let (raw, head) = disk::digests(&raw, out.head());
     let recipe = &request.project.recipe;
     let date = summary::date(assembly.plan().epoch);
-    let etcd = match recipe.etcd.version() {
+    let etcd = |node: &Node| match node.etcd.version() {
         Some(version) => format!("etcd {version}"),
         None => "etcd".to_owned(),
     };
@@ -133,7 +133,7 @@ pub(super) fn write(
     let os_list = items
         .map(|((image, one), raw)| Item {
             name: format!("{} of {}", one.node.name, recipe.cluster.name),
-            description: format!("{etcd} at {}", one.node.address),
+            description: format!("{} at {}", etcd(one.node), one.node.address),
             icon: ICON,
             url: format!("{}{}", base.0, image.name),
             extract_size: one.disk.image.size().get(),

@@ -3,6 +3,7 @@
 use super::{Etcd, Lock};
 use crate::messages::lock::Change;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What changed, sorted by name.
 pub(crate) fn diff(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
@@ -28,13 +29,29 @@ fn versions(lock: &Lock) -> BTreeMap<String, String> {
         let version = format!("{} ({})", package.version, package.sha256.short());
         (package.name.to_string(), version)
     });
-    let etcd = lock.etcd.iter().flat_map(|etcd| match etcd {
-        Etcd::Release(release) => vec![("etcd".to_owned(), format!("{} release", release.version))],
-        Etcd::Build(build) => vec![
-            ("etcd".to_owned(), format!("{} from modules", build.version)),
-            ("go".to_owned(), build.go.toolchain.version.to_string()),
-            ("go modules".to_owned(), build.go.modules.short()),
-        ],
+    let etcd = lock.etcds().enumerate().flat_map(|(at, etcd)| {
+        // Where nodes have several, their versions tell the further ones apart.
+        let of = |version: &dyn fmt::Display| match at {
+            0 => String::new(),
+            _ => format!(" {version}"),
+        };
+        match etcd {
+            Etcd::Release(release) => {
+                let own = of(&release.version);
+                vec![(format!("etcd{own}"), format!("{} release", release.version))]
+            }
+            Etcd::Build(build) => {
+                let own = of(&build.version);
+                vec![
+                    (
+                        format!("etcd{own}"),
+                        format!("{} from modules", build.version),
+                    ),
+                    (format!("go{own}"), build.go.toolchain.version.to_string()),
+                    (format!("go modules{own}"), build.go.modules.short()),
+                ]
+            }
+        }
     });
     packages.chain(etcd).collect()
 }

@@ -12,6 +12,7 @@ use crate::error::{CommandError, Failure, OrFail, Result};
 use imgbuild_base::Epoch;
 use imgbuild_debian::lock::{LockedPackage, SuiteName};
 use imgbuild_etcd::{BuildLock, ReleaseLock};
+use imgbuild_recipe::resolved::EtcdSource;
 use imgbuild_recipe::{LockInputs, Recipe};
 use serde::{Deserialize, Serialize};
 use sets::PackageSet;
@@ -35,9 +36,16 @@ pub(crate) struct Lock {
     pub(crate) inputs: LockInputs,
     /// The archive.
     pub(crate) debian: Debian,
-    /// etcd, unless it is among the Debian packages.
+    /// etcd, unless it is among the Debian packages; where nodes have several, the first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) etcd: Option<Etcd>,
+    etcd: Option<Etcd>,
+    /// The others.
+    #[serde(
+        rename = "further-etcd",
+        default,
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    further_etcd: Vec<Etcd>,
 }
 
 /// What comes from Debian's archive.
@@ -66,16 +74,52 @@ pub(crate) enum Etcd {
     Build(BuildLock),
 }
 
+impl Etcd {
+    /// Whether it is what a recipe means by this.
+    pub(crate) fn is(&self, source: EtcdSource) -> bool {
+        let (version, pinned) = match (self, source) {
+            (Self::Release(lock), EtcdSource::Release { version }) => (version, lock.version),
+            (Self::Build(lock), EtcdSource::Build { version }) => (version, lock.version),
+            _ => return false,
+        };
+        version.to_string() == pinned.to_string()
+    }
+}
+
 impl Lock {
-    /// A lock of what was resolved.
-    pub(crate) fn new(recipe: &Recipe, epoch: Epoch, debian: Debian, etcd: Option<Etcd>) -> Self {
+    /// A lock of what was resolved; `etcds` in the order of the nodes that have them first.
+    pub(crate) fn new(recipe: &Recipe, epoch: Epoch, debian: Debian, etcds: Vec<Etcd>) -> Self {
+        let mut etcds = etcds.into_iter();
         Self {
             version: VERSION,
             epoch,
             inputs: LockInputs::of(recipe),
             debian,
-            etcd,
+            etcd: etcds.next(),
+            further_etcd: etcds.collect(),
         }
+    }
+
+    /// Every etcd that is not among the Debian packages.
+    pub(crate) fn etcds(&self) -> impl Iterator<Item = &Etcd> {
+        self.etcd.iter().chain(&self.further_etcd)
+    }
+
+    /// What is pinned of an etcd; nothing where it is among the Debian packages.
+    pub(crate) fn etcd(&self, source: EtcdSource) -> Result<Option<&Etcd>> {
+        if source == EtcdSource::Debian {
+            return Ok(None);
+        }
+        let found = self.etcds().find(|etcd| etcd.is(source));
+        found.map(Some).ok_or_else(|| {
+            let version = source.version().map(|version| version.to_string());
+            let text = format!(
+                "the lock has no etcd {} from source {:?}",
+                version.unwrap_or_default(),
+                source.as_str()
+            );
+            CommandError::msg(Failure::Lock, text).hint("lock the recipe anew with `imgbuild lock`")
+        })
     }
 
     /// Reads the text of the file `name`.

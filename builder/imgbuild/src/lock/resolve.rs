@@ -92,16 +92,22 @@ impl Resolver<'_> {
     pub(crate) fn lock(&self) -> Result<Lock> {
         let debian = self.debian()?;
         self.check_names(&debian)?;
-        let etcd = self.etcd()?;
+        let sources = self.recipe.etcd_sources().into_iter();
+        let pinned = sources.map(|source| self.etcd(source));
+        let etcds: Vec<Etcd> = pinned
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
         if let Some(old) = self.old {
             let same = old.debian.packages == debian.packages
                 && old.debian.sets == debian.sets
-                && old.etcd == etcd;
+                && old.etcds().eq(&etcds);
             if same && !self.renew && old.check(self.recipe).is_ok() {
                 return Ok(old.clone());
             }
         }
-        Ok(Lock::new(self.recipe, self.now, debian, etcd))
+        Ok(Lock::new(self.recipe, self.now, debian, etcds))
     }
 
     /// What is to be newer must be something that the lock pins, or pinned so far.
@@ -209,7 +215,7 @@ impl Resolver<'_> {
         let mut roots: BTreeSet<String> = selection.roots;
         let image = &self.recipe.image;
         roots.extend(wished.iter().map(|name| name.as_str().to_owned()));
-        if self.recipe.etcd.source == EtcdSource::Debian {
+        if self.recipe.etcd_sources().contains(&EtcdSource::Debian) {
             roots.extend(debian::PACKAGES.map(str::to_owned));
         }
         let wanted: Vec<Dependency> = roots
@@ -259,24 +265,17 @@ impl Resolver<'_> {
             .collect()
     }
 
-    fn etcd(&self) -> Result<Option<Etcd>> {
-        let Some(version) = self.recipe.etcd.version() else {
+    /// Pins one etcd; nothing where it is among the Debian packages.
+    fn etcd(&self, source: EtcdSource) -> Result<Option<Etcd>> {
+        let Some(version) = source.version() else {
             return Ok(None);
         };
         let version: EtcdVersion = version.to_string().parse().or_fail(Failure::Recipe)?;
-        let old = self.old.and_then(|lock| lock.etcd.as_ref());
-        let keep = !self.wish.wants("etcd");
-        match (self.recipe.etcd.source, old) {
-            (EtcdSource::Build { .. }, Some(Etcd::Build(old)))
-                if keep && old.version == version =>
-            {
-                Ok(Some(Etcd::Build(old.clone())))
-            }
-            (EtcdSource::Release { .. }, Some(Etcd::Release(old)))
-                if keep && old.version == version =>
-            {
-                Ok(Some(Etcd::Release(old.clone())))
-            }
+        let old = self
+            .old
+            .and_then(|lock| lock.etcds().find(|old| old.is(source)));
+        match (source, old) {
+            (_, Some(old)) if !self.wish.wants("etcd") => Ok(Some(old.clone())),
             (EtcdSource::Build { .. }, _) => self.build_lock(version).map(Some),
             (EtcdSource::Release { .. }, _) => self.release_lock(version).map(Some),
             (EtcdSource::Debian, _) => Ok(None),

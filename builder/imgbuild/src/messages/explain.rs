@@ -37,11 +37,9 @@ pub(crate) struct Show {
 struct ShownRecipe {
     /// The cluster's identity.
     cluster: serde_json::Map<String, serde_json::Value>,
-    /// What the images are made of.
+    /// What the images are made of, the same for all nodes.
     image: serde_json::Map<String, serde_json::Value>,
-    /// What etcd is and how it runs.
-    etcd: serde_json::Map<String, serde_json::Value>,
-    /// The certificates.
+    /// Who signs certificates, and those that are no node's own.
     pki: serde_json::Map<String, serde_json::Value>,
     /// The network all nodes' addresses are in.
     subnet: String,

@@ -10,24 +10,25 @@
 //! ```
 //!
 //! Where nodes have packages or kernel arguments of their own there are several platforms: each
-//! has its own steps from compose on, or its own boot step.
+//! has its own steps from compose on, or its own boot step. [`etcd`] has the steps of nodes with
+//! another etcd.
 //!
 //! An overlay archive, `overlay:NODE`, takes `etcd-layer` only: where no disk is wanted, there
 //! is no package to be fetched but etcd's own.
 
+pub(crate) mod etcd;
 pub(crate) mod graph;
 mod platform;
 
-use crate::error::{CommandError, Failure, OrFail, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::lock::Lock;
+use etcd::{Etcds, is_etcd};
 use graph::{Graph, Kind, StepId};
 use imgbuild_base::{Arch, Digest, Epoch, NodeName};
 use imgbuild_cluster::Sources;
 use imgbuild_debian::lock::LockedPackage;
-use imgbuild_etcd::container;
-use imgbuild_formats::oci::Reference;
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::{Board, EtcdSource, Firmware, Format, Node, Run};
+use imgbuild_recipe::resolved::{Board, Format, Node};
 use imgbuild_recipe::values::{ModuleName, PackageName};
 use imgbuild_system::Overlays;
 use imgbuild_system::packages::{self, Feature, Selection};
@@ -59,10 +60,6 @@ pub(crate) struct Plan {
     keep_of_kernel: Keep,
     /// Modules that the recipe names.
     pub(crate) modules: Vec<ModuleName>,
-    /// Where etcd's programs are on a node.
-    pub(crate) bin_dir: imgbuild_base::TreePath,
-    /// The name of the image in which etcd runs, if it runs in a container.
-    pub(crate) container: Option<Reference>,
     /// zstd level of the layers.
     pub(crate) zstd_level: u8,
     /// The time of everything.
@@ -72,8 +69,8 @@ pub(crate) struct Plan {
     pub(crate) platforms: Vec<Platform>,
     /// Which of them a node has.
     pub(crate) platform_of: BTreeMap<NodeName, usize>,
-    /// etcd's layer.
-    pub(crate) etcd_layer: StepId,
+    /// etcd's steps.
+    pub(crate) etcds: Etcds,
 }
 
 impl Plan {
@@ -81,7 +78,7 @@ impl Plan {
     pub(crate) fn goals(&self) -> Vec<StepId> {
         let platforms = self.platforms.iter();
         let own = platforms.flat_map(|platform| [platform.base_layer, platform.boot]);
-        own.chain([self.etcd_layer]).collect()
+        own.chain(self.etcds.layouts.keys().copied()).collect()
     }
 
     /// What of the package of that name is kept.
@@ -106,8 +103,8 @@ fn features(recipe: &Recipe) -> BTreeSet<Feature> {
         (Feature::Login, recipe.any_login()),
         (Feature::Wifi, recipe.has_wifi()),
         (Feature::Firewall, recipe.has_firewall()),
-        (Feature::StaticPod, recipe.etcd.run == Run::StaticPod),
-        (Feature::Bios, recipe.image.firmware == Firmware::Hybrid),
+        (Feature::StaticPod, recipe.any_static_pod()),
+        (Feature::Bios, recipe.any_bios()),
     ];
     let wished = wishes.into_iter().filter(|(_, wished)| *wished);
     wished.map(|(feature, _)| feature).collect()
@@ -164,12 +161,13 @@ pub(crate) fn plan(
         ("zstd-level", recipe.image.zstd_level.to_string()),
         ("epoch", epoch.to_string()),
     ];
-    let mut platforms: Vec<(Wishes<'_>, Platform)> = Vec::new();
+    let mut platforms: Vec<(Wishes<'_>, StepId, StepId)> = Vec::new();
+    let mut boots: Vec<(Wishes<'_>, StepId)> = Vec::new();
     let mut composed: Vec<(&[PackageName], StepId, StepId)> = Vec::new();
     let mut platform_of = BTreeMap::new();
     for node in wanted.iter().filter(|_| disks) {
         let wishes = Wishes::of(node);
-        let known = platforms.iter().position(|(other, _)| *other == wishes);
+        let known = platforms.iter().position(|(other, ..)| *other == wishes);
         let place = known.unwrap_or(platforms.len());
         platform_of.insert(node.name.clone(), place);
         if known.is_some() {
@@ -208,38 +206,30 @@ pub(crate) fn plan(
                 (compose, base_layer)
             }
         };
-        let subject =
-            platform::subject(board.as_str(), recipe, |other| Wishes::of(other) == wishes);
-        let args = Some(("args", wishes.args.clone())).filter(|(_, args)| !args.is_empty());
-        let boot = graph.add(Kind::Boot, subject, args, vec![compose], BASE_COST);
-        platforms.push((wishes, Platform { base_layer, boot }));
+        let booted = boots.iter().find(|(other, _)| other.start_as(&wishes));
+        let boot = match booted {
+            Some((_, boot)) => *boot,
+            None => {
+                let same = |other: &Node| Wishes::of(other).start_as(&wishes);
+                let subject = platform::subject(board.as_str(), recipe, same);
+                let args = Some(("args", wishes.args.clone()));
+                let args = args.filter(|(_, args)| !args.is_empty());
+                let boot = graph.add(Kind::Boot, subject, args, vec![compose], BASE_COST);
+                boots.push((wishes.clone(), boot));
+                boot
+            }
+        };
+        platforms.push((wishes, base_layer, boot));
     }
-    let etcd_inputs = lock.debian.packages.iter();
-    let etcd_inputs = etcd_inputs.filter(|package| is_etcd(recipe, package));
-    let etcd_inputs = etcd_inputs.filter_map(|package| unpacked.get(&package.name).copied());
-    let etcd = etcd_step(&mut graph, recipe, lock, etcd_inputs.collect())?;
-    // Archives for other machines have a unit in its place.
-    let container = match disks {
-        true => container_image(recipe)?,
-        false => None,
+    let around = etcd::Around {
+        recipe,
+        lock,
+        disks,
+        unpacked: &unpacked,
+        layer,
     };
-    let mut pauses = unpacked.iter();
-    let pause = pauses.find(|(name, _)| name.as_str() == container::PAUSE_PACKAGE);
-    let pause = pause.map(|(_, unpack)| unpack);
-    let mut etcd_layer_inputs = vec![etcd];
-    let mut own = vec![("bin-dir", recipe.etcd.bin_dir.to_string())];
-    if let Some(image) = &container {
-        own.push(("container", image.to_string()));
-        etcd_layer_inputs.push(pause.copied().ok_or_else(|| no_pause(lock))?);
-    }
-    let etcd_layer = graph.add(
-        Kind::EtcdLayer,
-        arch.debian(),
-        layer.into_iter().chain(own),
-        etcd_layer_inputs,
-        BASE_COST,
-    );
-    let platforms: Vec<Platform> = platforms.into_iter().map(|(_, steps)| steps).collect();
+    let etcds = etcd::add(&mut graph, wanted, &around)?;
+    let mut placed = Vec::with_capacity(platforms.len());
     for node in wanted {
         let subject = node.name.as_str();
         let own = graph.add(
@@ -249,12 +239,21 @@ pub(crate) fn plan(
             vec![],
             0,
         );
-        let below = platform_of
-            .get(&node.name)
-            .and_then(|&at| platforms.get(at));
-        if let Some(Platform { base_layer, boot }) = below {
+        let etcd_layer = etcds.layer_of[&node.name];
+        let at = platform_of.get(&node.name).copied();
+        if let Some((at, (_, base_layer, boot))) = at.and_then(|at| Some((at, platforms.get(at)?)))
+        {
             let inputs = vec![*base_layer, *boot, etcd_layer, own];
             graph.add(Kind::Disk, subject, [], inputs, 0);
+            // Platforms are in the order of the nodes that have them first.
+            if at == placed.len() {
+                placed.push(Platform {
+                    base_layer: *base_layer,
+                    boot: *boot,
+                    etcd_layer,
+                    image: node.image,
+                });
+            }
         }
         if formats.contains(&Format::Overlay) {
             graph.add(Kind::Overlay, subject, [], vec![etcd_layer, own], 0);
@@ -271,30 +270,12 @@ pub(crate) fn plan(
         keep,
         keep_of_kernel,
         modules,
-        bin_dir: recipe.etcd.bin_dir.clone(),
-        container,
         zstd_level: recipe.image.zstd_level,
         epoch,
-        platforms,
+        platforms: placed,
         platform_of,
-        etcd_layer,
+        etcds,
     })
-}
-
-/// The name of the image in which etcd runs, if it runs in a container.
-fn container_image(recipe: &Recipe) -> Result<Option<Reference>> {
-    let name = recipe.etcd.container_image();
-    name.map(|name| name.parse().or_fail(Failure::Other))
-        .transpose()
-}
-
-fn no_pause(lock: &Lock) -> CommandError {
-    let text = format!(
-        "the lock's {} packages do not have {}, which holds etcd's pod together",
-        lock.debian.packages.len(),
-        container::PAUSE_PACKAGE
-    );
-    CommandError::msg(Failure::Lock, text).hint("lock the recipe anew with `imgbuild lock`")
 }
 
 /// Work on the whole base system, in bytes; only its order of magnitude matters.
@@ -308,31 +289,6 @@ fn package_steps(graph: &mut Graph, package: &LockedPackage, keep: &Keep) -> (St
     let keep = ("keep", keep.digest().to_string());
     let unpack = graph.add(Kind::Unpack, name, [keep], vec![fetch], size);
     (fetch, unpack)
-}
-
-/// Whether a package is etcd itself, which has a layer of its own.
-fn is_etcd(recipe: &Recipe, package: &LockedPackage) -> bool {
-    recipe.etcd.source == EtcdSource::Debian
-        && imgbuild_etcd::debian::PACKAGES.contains(&package.name.as_str())
-}
-
-fn etcd_step(
-    graph: &mut Graph,
-    recipe: &Recipe,
-    lock: &Lock,
-    inputs: Vec<StepId>,
-) -> Result<StepId> {
-    let arch = recipe.image.arch.debian();
-    let subject = format!("{}-{arch}", recipe.etcd.source.as_str());
-    let pinned = match &lock.etcd {
-        Some(etcd) => serde_json::to_vec(etcd).or_fail(Failure::Other)?,
-        None => Vec::new(),
-    };
-    let params = [
-        ("arch", arch.to_owned()),
-        ("lock", imgbuild_base::Digest::of(&pinned).to_string()),
-    ];
-    Ok(graph.add(Kind::Etcd, subject, params, inputs, u64::MAX))
 }
 
 /// The parts of the recipe that decide a node's layer, for `why`, and the digests of the files

@@ -1,12 +1,14 @@
 //! Which base layer and which boot files a node has.
 //!
 //! All nodes of a cluster have the same, unless the recipe gives some of them further packages
-//! (another base layer) or other words for the kernel (other boot files).
+//! (another base layer), other words for the kernel (other boot files), another etcd (another
+//! layer), or an image of another size or firmware.
 
+use super::etcd;
 use super::graph::StepId;
 use crate::error::{CommandError, Failure, OrFail, Result};
 use imgbuild_recipe::Recipe;
-use imgbuild_recipe::resolved::Node;
+use imgbuild_recipe::resolved::{Node, NodeImage};
 use imgbuild_recipe::values::{ModuleName, PackageName};
 use imgbuild_system::{Overlays, kmod};
 use std::collections::BTreeSet;
@@ -18,6 +20,10 @@ pub(crate) struct Platform {
     pub(crate) base_layer: StepId,
     /// What the board starts from.
     pub(crate) boot: StepId,
+    /// The etcd layer.
+    pub(crate) etcd_layer: StepId,
+    /// What the disk is like.
+    pub(crate) image: NodeImage,
 }
 
 /// What sets a node's platform apart.
@@ -27,6 +33,10 @@ pub(super) struct Wishes<'a> {
     pub(super) packages: &'a [PackageName],
     /// Further words of its kernel's command line.
     pub(super) args: String,
+    /// Its etcd.
+    etcd: etcd::Wish<'a>,
+    /// What its disk is like.
+    image: NodeImage,
 }
 
 impl<'a> Wishes<'a> {
@@ -36,7 +46,14 @@ impl<'a> Wishes<'a> {
         Self {
             packages: &node.system.packages,
             args: args.join(" "),
+            etcd: etcd::Wish::of(node),
+            image: node.image,
         }
+    }
+
+    /// Whether the board starts from the same files.
+    pub(super) fn start_as(&self, other: &Self) -> bool {
+        self.packages == other.packages && self.args == other.args
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Run, Value};
 use crate::error::{Failure, OrFail, Result};
 use crate::lock::Etcd;
 use crate::means::Means;
-use crate::plan::graph::Step;
+use crate::plan::graph::{Step, StepId};
 use imgbuild_base::{Arch, Tree};
 use imgbuild_etcd::{BuildLock, EtcdBinaries, ReleaseLock, debian};
 use imgbuild_fetch::Item;
@@ -15,12 +15,12 @@ use imgbuild_golang::{CompileRequest, compile};
 use imgbuild_store::Object;
 
 impl Run<'_> {
-    /// The binaries, by the source the lock pins.
-    pub(super) fn etcd_binaries(&self, step: &Step) -> Result<EtcdBinaries> {
-        match &self.lock.etcd {
-            Some(Etcd::Release(lock)) => self.release(lock),
-            Some(Etcd::Build(lock)) => self.build(lock),
-            None => self.packaged(step),
+    /// The binaries of a step, by the source the lock pins.
+    pub(super) fn etcd_binaries(&self, id: StepId, step: &Step) -> Result<EtcdBinaries> {
+        match self.plan.etcds.pinned.get(&id) {
+            Some(Some(Etcd::Release(lock))) => self.release(lock),
+            Some(Some(Etcd::Build(lock))) => self.build(lock),
+            Some(None) | None => self.packaged(step),
         }
     }
 

@@ -20,7 +20,6 @@ pub(crate) use go_inputs::{GoInputs, adopt, go_host};
 
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::image::Layer;
-use crate::lock::Lock;
 use crate::means::Means;
 use crate::plan::graph::{Kept, Kind, Step, StepId};
 use crate::plan::{Plan, Platform};
@@ -32,6 +31,7 @@ use imgbuild_etcd::EtcdBinaries;
 use imgbuild_fetch::Item;
 use imgbuild_fetch::mirrors::Archive;
 use imgbuild_formats::grub::Loader;
+use imgbuild_recipe::resolved::{Firmware, NodeImage};
 use imgbuild_store::{Object, Realised, StepKey, StepKind, StepResult};
 use imgbuild_system::Base;
 use progress::Progress;
@@ -45,8 +45,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 /// What nodes have below their own layers.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The layer with etcd's programs.
-    pub(crate) etcd: Layer,
+    /// The layer with etcd's programs that each node has.
+    etcd: BTreeMap<NodeName, Layer>,
     /// What disks hold, each once, in the order of the plan's platforms; nothing when no disk is
     /// built.
     grounds: Vec<Ground>,
@@ -61,6 +61,8 @@ pub(crate) struct Ground {
     pub(crate) boot: Tree,
     /// What a PC's BIOS starts, where the recipe wants it.
     pub(crate) loader: Option<Loader>,
+    /// What the disk is like.
+    pub(crate) image: NodeImage,
     /// The base layer's paths, with the content that tells of users and units.
     pub(crate) outline: Tree,
     /// The same as node layers are made with.
@@ -77,18 +79,25 @@ impl Shared {
     pub(crate) fn of(&self, plan: &Plan, node: &NodeName) -> Result<(usize, &Ground)> {
         let at = plan.platform_of.get(node).copied();
         let ground = at.and_then(|at| Some((at, self.grounds.get(at)?)));
-        ground.ok_or_else(|| {
-            CommandError::msg(Failure::Other, format!("nothing was made for {node}"))
-        })
+        ground.ok_or_else(|| nothing_for(node))
+    }
+
+    /// A node's layer with etcd's programs.
+    pub(crate) fn etcd(&self, node: &NodeName) -> Result<&Layer> {
+        self.etcd.get(node).ok_or_else(|| nothing_for(node))
     }
 
     /// Every layer by its name, with its digest; lowest first.
     pub(crate) fn layers(&self) -> Vec<(String, String)> {
         let below = self.grounds.iter().flat_map(|ground| &ground.layers);
-        let all = below.chain([&self.etcd]);
+        let all = below.chain(self.etcd.values());
         let named = all.map(|layer| (layer.name.clone(), layer.body.digest().to_string()));
         named.collect::<BTreeSet<_>>().into_iter().collect()
     }
+}
+
+fn nothing_for(node: &NodeName) -> CommandError {
+    CommandError::msg(Failure::Other, format!("nothing was made for {node}"))
 }
 
 /// How many steps a build had.
@@ -113,7 +122,6 @@ enum Value {
 /// A run over a plan.
 struct Run<'a> {
     plan: &'a Plan,
-    lock: &'a Lock,
     means: &'a Means,
     events: &'a Events,
     values: Mutex<BTreeMap<StepId, Value>>,
@@ -125,13 +133,8 @@ struct Run<'a> {
 const THREADS_PER_SLOT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 /// Makes what the disks of a plan are put together from.
-pub(crate) fn shared(
-    plan: &Plan,
-    lock: &Lock,
-    means: &Means,
-    events: &Events,
-) -> Result<(Shared, Count)> {
-    let (run, needed) = Run::to(plan, &plan.goals(), lock, means, events)?;
+pub(crate) fn shared(plan: &Plan, means: &Means, events: &Events) -> Result<(Shared, Count)> {
+    let (run, needed) = Run::to(plan, &plan.goals(), means, events)?;
     let stored = plan
         .graph
         .iter()
@@ -147,7 +150,6 @@ pub(crate) fn shared(
 /// The packages of a plan, unpacked.
 pub(crate) fn packages(
     plan: &Plan,
-    lock: &Lock,
     means: &Means,
     events: &Events,
 ) -> Result<Vec<(LockedPackage, Arc<UnpackedDeb>)>> {
@@ -156,7 +158,7 @@ pub(crate) fn packages(
         .filter(|(_, step)| step.kind == Kind::Unpack)
         .map(|(id, _)| id)
         .collect();
-    let (run, _) = Run::to(plan, &goals, lock, means, events)?;
+    let (run, _) = Run::to(plan, &goals, means, events)?;
     goals
         .iter()
         .map(|id| {
@@ -233,7 +235,6 @@ impl<'a> Run<'a> {
     fn to(
         plan: &'a Plan,
         goals: &[StepId],
-        lock: &'a Lock,
         means: &'a Means,
         events: &'a Events,
     ) -> Result<(Self, Vec<StepId>)> {
@@ -241,7 +242,6 @@ impl<'a> Run<'a> {
         let needed = plan.graph.needed(goals, |id| at_hand.contains(&id));
         let run = Self {
             plan,
-            lock,
             means,
             events,
             values: Mutex::default(),
@@ -338,7 +338,7 @@ impl Run<'_> {
         let mut made = None;
         let realised: std::result::Result<Realised, StepFailure> =
             self.means.store.realise(&key, &step.name(), || {
-                let (mut result, value) = self.run_for_store(step)?;
+                let (mut result, value) = self.run_for_store(id, step)?;
                 result.what = step.name();
                 result.inputs = self.recorded_inputs(step);
                 made = value;
@@ -471,21 +471,33 @@ impl Run<'_> {
             pack::decode(&packed).or_fail(Failure::Storage)
         };
         let arch = self.plan.arch;
-        let etcd = layer(&format!("10-etcd-{arch}"), &objects(self.plan.etcd_layer)?)?;
+        let etcds: BTreeMap<StepId, Layer> = (self.plan.etcds.layouts.keys())
+            .map(|id| Ok((*id, layer(&format!("10-etcd-{arch}"), &objects(*id)?)?)))
+            .collect::<Result<_>>()?;
         let ground = |platform: &Platform| {
             let base = objects(platform.base_layer)?;
             let boot = objects(platform.boot)?;
             let outline = unpacked(&base, steps::OUTLINE)?;
             Ok(Ground {
-                layers: vec![layer(&format!("00-base-{arch}"), &base)?, etcd.clone()],
+                layers: vec![
+                    layer(&format!("00-base-{arch}"), &base)?,
+                    etcds[&platform.etcd_layer].clone(),
+                ],
                 boot: unpacked(&boot, steps::BOOT)?,
-                loader: self.loader(&boot)?,
+                loader: match platform.image.firmware {
+                    Firmware::Hybrid => self.loader(&boot)?,
+                    Firmware::Uefi => None,
+                },
+                image: platform.image,
                 below: Below::new(outline.clone()).or_fail(Failure::Storage)?,
                 outline,
             })
         };
+        let layer_of = self.plan.etcds.layer_of.iter();
         Ok(Shared {
-            etcd: etcd.clone(),
+            etcd: layer_of
+                .map(|(node, id)| (node.clone(), etcds[id].clone()))
+                .collect(),
             grounds: self
                 .plan
                 .platforms

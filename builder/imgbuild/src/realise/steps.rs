@@ -2,7 +2,7 @@
 
 use super::{Run, Value, pack};
 use crate::error::{CommandError, Failure, OrFail, Result};
-use crate::plan::graph::{Kind, Step};
+use crate::plan::graph::{Kind, Step, StepId};
 use bytes::Bytes;
 use imgbuild_base::Tree;
 use imgbuild_debian::deb::{self, UnpackedDeb};
@@ -31,13 +31,13 @@ type Made = (StepResult, Option<Value>);
 
 impl Run<'_> {
     /// Runs a step whose result is kept in the store.
-    pub(super) fn run_for_store(&self, step: &Step) -> Result<Made> {
+    pub(super) fn run_for_store(&self, id: StepId, step: &Step) -> Result<Made> {
         match step.kind {
             Kind::Unpack => self.unpack(step),
             Kind::BaseLayer => self.base_layer(step),
             Kind::Boot => self.boot(step),
-            Kind::Etcd => self.etcd(step),
-            Kind::EtcdLayer => self.etcd_layer(step),
+            Kind::Etcd => self.etcd(id, step),
+            Kind::EtcdLayer => self.etcd_layer(id, step),
             Kind::Fetch | Kind::Compose | Kind::NodeLayer | Kind::Disk | Kind::Overlay => {
                 Err(misplaced(step))
             }
@@ -167,8 +167,8 @@ impl Run<'_> {
         Ok((result, None))
     }
 
-    fn etcd(&self, step: &Step) -> Result<Made> {
-        let binaries = self.etcd_binaries(step)?;
+    fn etcd(&self, id: StepId, step: &Step) -> Result<Made> {
+        let binaries = self.etcd_binaries(id, step)?;
         let origin = serde_json::to_vec(binaries.origin()).or_fail(Failure::Other)?;
         let mut result = outputs([(ORIGIN, &self.put_object(&[&origin])?)]);
         for (name, bytes) in binaries.iter() {
@@ -180,7 +180,9 @@ impl Run<'_> {
         Ok((result, Some(Value::Etcd(Arc::new(binaries)))))
     }
 
-    fn etcd_layer(&self, step: &Step) -> Result<Made> {
+    fn etcd_layer(&self, id: StepId, step: &Step) -> Result<Made> {
+        let layout = self.plan.etcds.layouts.get(&id);
+        let layout = layout.ok_or_else(|| misplaced(step))?;
         let binaries = match self.value(step.inputs[0])? {
             Value::Etcd(binaries) => binaries,
             Value::Objects(result) => {
@@ -193,9 +195,9 @@ impl Run<'_> {
             _ => return Err(misplaced(step)),
         };
         let mut tree = binaries
-            .layer_tree(&self.plan.bin_dir, self.plan.epoch)
+            .layer_tree(&layout.bin_dir, self.plan.epoch)
             .or_fail(Failure::Other)?;
-        if let Some(image) = &self.plan.container {
+        if let Some(image) = &layout.container {
             let pause = self.pause_program(step)?;
             let store = container::store(&binaries, &pause, image.clone(), self.plan.epoch)
                 .or_fail(Failure::Other)?;

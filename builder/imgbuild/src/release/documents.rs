@@ -82,7 +82,7 @@ impl Documents<'_> {
         let build = &self.request.build;
         let arch = build.project.recipe.image.arch;
         let plan = self.assembly.plan();
-        let packages = realise::packages(plan, &build.lock, &build.means, &build.events)?;
+        let packages = realise::packages(plan, &build.means, &build.events)?;
         let grounds = self.assembly.shared().grounds().iter();
         let boots: Vec<&Tree> = grounds.map(|ground| &ground.boot).collect();
         let bill = Bom::new(&Content {

@@ -17,14 +17,22 @@ use std::sync::Arc;
 pub(crate) fn of_lock(lock: &Lock, arch: Arch) -> Vec<Material> {
     let packages = lock.debian.packages.iter().map(of_package);
     let mut materials: Vec<Material> = packages.collect();
-    match &lock.etcd {
-        None => {}
-        Some(Etcd::Release(release)) => {
-            let archive = release.archives.get(&arch);
-            let tag = release.version.tag();
-            materials.extend(archive.map(|digest| Material::archive(&tag, arch, *digest)));
+    for etcd in lock.etcds() {
+        let own = match etcd {
+            Etcd::Release(release) => {
+                let archive = release.archives.get(&arch);
+                let tag = release.version.tag();
+                let archive = archive.map(|digest| Material::archive(&tag, arch, *digest));
+                archive.into_iter().collect()
+            }
+            Etcd::Build(build) => of_go(&build.go),
+        };
+        // Two etcds may be compiled from some of the same modules.
+        for material in own {
+            if !materials.contains(&material) {
+                materials.push(material);
+            }
         }
-        Some(Etcd::Build(build)) => materials.extend(of_go(&build.go)),
     }
     materials
 }

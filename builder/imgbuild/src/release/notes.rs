@@ -8,6 +8,7 @@ use imgbuild_recipe::resolved::Board;
 use imgbuild_release::FileRecord;
 use imgbuild_release::manifest::{ImageRecord, Packing};
 use imgbuild_release::sign::SigningKey;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// What the notes tell of.
@@ -29,10 +30,14 @@ impl About<'_> {
             Board::Vm => "virtual machines that start by UEFI",
             Board::RaspberryPi => "Raspberry Pi",
         };
-        let etcd = match recipe.etcd.version() {
-            Some(version) => format!("etcd {version}"),
-            None => "Debian's etcd".to_owned(),
-        };
+        let sources = recipe.etcd_sources().into_iter();
+        let etcds: BTreeSet<String> = sources
+            .map(|source| match source.version() {
+                Some(version) => format!("etcd {version}"),
+                None => "Debian's etcd".to_owned(),
+            })
+            .collect();
+        let etcd = Vec::from_iter(etcds).join(", ");
         let nodes: Vec<&str> = recipe.nodes.iter().map(|node| node.name.as_str()).collect();
         let mut text = format!(
             "# {name}\n\nDisk images of an etcd cluster, made by imgbuild {} from the recipe and \

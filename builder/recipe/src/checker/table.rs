@@ -22,6 +22,17 @@ pub(crate) struct Found<T> {
     pub(crate) written: bool,
 }
 
+impl<T> Found<T> {
+    /// Another value, found at the same place.
+    pub(crate) fn with<U>(&self, value: U) -> Found<U> {
+        Found {
+            value,
+            span: self.span.clone(),
+            written: self.written,
+        }
+    }
+}
+
 /// A key's value, or `None` when it was left out.
 pub(crate) type Given<T> = Result<Option<Found<T>>, Reported>;
 
@@ -76,9 +87,16 @@ impl<'a> Table<'a> {
         let meant = named_so
             .map(|key| key.name)
             .or_else(|| nearest(word, names()));
-        let help = match meant {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => match elsewhere(word) {
+        let shared = self.section.cluster_s().and_then(|shared| {
+            let key = shared.key(word)?;
+            Some((shared, key.alone?))
+        });
+        let help = match (meant, shared) {
+            (_, Some((shared, why))) => {
+                format!("it is all nodes' together, in [{}]: {why}", shared.name)
+            }
+            (Some(name), None) => format!("did you mean `{name}`?"),
+            (None, None) => match elsewhere(word) {
                 Some(section) => format!("`{word}` belongs in [{section}]"),
                 None => format!("{place} knows {}", one_of(names())),
             },

@@ -17,7 +17,7 @@ pub use cluster::CLUSTER;
 pub use etcd::{ETCD, NODE_ETCD};
 pub use files::{FILE, NODE_FILE};
 pub use firewall::{FIREWALL, NODE_FIREWALL};
-pub use image::IMAGE;
+pub use image::{IMAGE, NODE_IMAGE};
 pub use kernel::{KERNEL, NODE_KERNEL};
 pub use network::{EXTRA, NETWORK, NODE_EXTRA, NODE_NETWORK, NODE_WIFI, WIFI};
 pub use node::NODE;

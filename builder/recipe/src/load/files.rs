@@ -26,7 +26,7 @@ const OWNED: [(&str, &str); 14] = [
         "root's password is `access.root_password_hash`",
     ),
     ("etc/gshadow", "groups come with packages"),
-    ("etc/hostname", "the host name is `node.name`"),
+    ("etc/hostname", "the host name is `node.hostname`"),
     ("etc/hosts", "it names the nodes of `[[node]]`"),
     ("etc/machine-id", "it is derived from the cluster's secret"),
     ("etc/resolv.conf", "name servers are `network.dns`"),

@@ -1,50 +1,46 @@
-//! `[image]`.
+//! `[image]` and `[node.image]`.
+
+mod own;
 
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::error::one_of;
-use crate::resolved::{Board, Component, DiskSize, Firmware, Format, Image, Suite};
+use crate::resolved::{Board, Component, Format, Image, NodeImage, Suite};
 use crate::values::{MirrorUrl, PackageName};
-use imgbuild_base::{Arch, ByteSize, SizeError};
+use imgbuild_base::Arch;
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
-/// What the boot partition and a first state partition need beside the reserve, at least.
-const SMALLEST: ByteSize = ByteSize::mib(192);
-const LARGEST: ByteSize = ByteSize::mib(2 << 20);
-
-/// `fit` or a size.
-struct SizeText(DiskSize);
-
-impl FromStr for SizeText {
-    type Err = SizeError;
-
-    fn from_str(text: &str) -> Result<Self, SizeError> {
-        match text {
-            "fit" => Ok(Self(DiskSize::Fit)),
-            _ => text.parse().map(|size| Self(DiskSize::Exactly(size))),
-        }
-    }
+/// `[image]`: what is the same for all nodes, and what they inherit.
+pub(super) struct ClusterImage {
+    pub(super) image: Image,
+    own: own::Written,
+    machine: Machine,
 }
 
-pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
+/// What decides which firmware and sizes there are.
+struct Machine {
+    board: Found<Board>,
+    arch: Arch,
+}
+
+pub(super) fn read(table: &Table<'_>) -> Result<ClusterImage, Reported> {
     let board = table.choice("board", &Board::ALL, Board::as_str);
     let arch = table.given_choice("arch", &Arch::ALL, Arch::debian);
     let suite = table.choice("suite", &Suite::ALL, Suite::as_str);
-    let firmware = table.choice("firmware", &Firmware::ALL, Firmware::as_str);
     let components = table.given_choices("components", &Component::ALL, Component::as_str);
     let packages = table.texts::<PackageName>("packages");
     let mirrors = table.texts::<MirrorUrl>("mirrors");
-    let size = table.given_text::<SizeText>("size");
-    let reserve = table
-        .text::<ByteSize>("boot_reserve")
-        .and_then(|size| whole_mib(table, "boot_reserve", size));
+    let own = own::Written::of_cluster(table);
     let zstd_level = table.number("zstd_level");
     let formats = table.given_choices("formats", &Format::ALL, Format::as_str);
 
-    if let (Ok(Some(size)), Ok(reserve)) = (&size, &reserve) {
-        check_size(table, size, *reserve);
-    }
-    let board = board?;
+    let board = match board {
+        Ok(board) => board,
+        Err(reported) => {
+            own.check_size(table);
+            return Err(reported);
+        }
+    };
+    let kind = board.value;
     let arch = arch.and_then(|arch| match arch {
         Some(arch) => exists(table, &board, &arch),
         None => Ok(default_arch(board.value)),
@@ -53,32 +49,47 @@ pub(super) fn read(table: &Table<'_>) -> Result<Image, Reported> {
         (Some(given), Ok(arch)) => check_formats(table, &board, *arch, given),
         _ => Ok(vec![Format::Img]),
     });
-    let firmware = firmware.and_then(|firmware| match &arch {
-        Ok(arch) => check_firmware(table, &board, *arch, &firmware),
-        Err(_) => Ok(firmware.value),
-    });
+    let machine = arch.map(|arch| Machine { board, arch });
+    // Every node's is settled again with its own; what is wrong for all is told here.
+    let shared = match &machine {
+        Ok(machine) => own.settle(table, machine),
+        Err(reported) => {
+            own.check_size(table);
+            Err(*reported)
+        }
+    };
     let components = components.and_then(|given| match given {
-        Some(given) => check_components(table, board.value, &given),
-        None => Ok(default_components(board.value)),
+        Some(given) => check_components(table, kind, &given),
+        None => Ok(default_components(kind)),
     });
     let packages: BTreeSet<PackageName> = packages?.into_iter().map(|found| found.value).collect();
-    Ok(Image {
-        board: board.value,
-        arch: arch?,
-        firmware: firmware?,
+    let machine = machine?;
+    shared?;
+    let image = Image {
+        board: machine.board.value,
+        arch: machine.arch,
         suite: suite?.value,
         components: components?.into_iter().collect(),
         mirrors: mirrors?.into_iter().map(|found| found.value).collect(),
-        size: match (size?, board.value) {
-            (Some(size), _) => size.value.0,
-            (None, Board::Vm) => DiskSize::Exactly(ByteSize::mib(384)),
-            (None, Board::RaspberryPi) => DiskSize::Fit,
-        },
-        boot_reserve: reserve?,
         packages: packages.into_iter().collect(),
         zstd_level: zstd_level?.value,
         formats: formats?,
+    };
+    Ok(ClusterImage {
+        image,
+        own,
+        machine,
     })
+}
+
+/// A node's image: what it says, else as `[image]`.
+pub(super) fn read_node(
+    table: &Table<'_>,
+    cluster: Result<&ClusterImage, Reported>,
+) -> Result<NodeImage, Reported> {
+    let own = own::Written::of_node(table);
+    let cluster = cluster?;
+    own.over(&cluster.own).settle(table, &cluster.machine)
 }
 
 fn default_arch(board: Board) -> Arch {
@@ -116,28 +127,6 @@ fn exists(table: &Table<'_>, board: &Found<Board>, arch: &Found<Arch>) -> Result
                 Arch::Amd64 => "amd64 is for virtual machines: board = \"vm\"",
                 Arch::Arm64 => "both boards can be arm64",
             }),
-    ))
-}
-
-/// Only PCs have a BIOS.
-fn check_firmware(
-    table: &Table<'_>,
-    board: &Found<Board>,
-    arch: Arch,
-    firmware: &Found<Firmware>,
-) -> Result<Firmware, Reported> {
-    if firmware.value == Firmware::Uefi || (board.value, arch) == (Board::Vm, Arch::Amd64) {
-        return Ok(firmware.value);
-    }
-    let message = format!(
-        "`image.firmware`: no `{}` with an {arch} processor has a BIOS",
-        board.value
-    );
-    Err(table.checker().report(
-        mistake(firmware.span.clone(), message)
-            .label("only for a `vm` with an amd64 processor")
-            .also(board.span.clone(), "for this board")
-            .help("leave it out: the image starts by the firmware that the board has"),
     ))
 }
 
@@ -203,48 +192,4 @@ fn check_components(
         }
     }
     Ok(set)
-}
-
-fn whole_mib(table: &Table<'_>, key: &str, size: Found<ByteSize>) -> Result<ByteSize, Reported> {
-    let message = if !size.value.get().is_multiple_of(1 << 20) {
-        "is not a whole number of MiB"
-    } else if size.value > LARGEST {
-        "is more than 2 TiB, which no MBR can describe"
-    } else {
-        return Ok(size.value);
-    };
-    Err(table.checker().report(
-        mistake(
-            size.span.clone(),
-            format!("`{}`: {} {message}", table.path(key), size.value),
-        )
-        .label("expected whole MiB, at most 2 TiB")
-        .help("for example \"512M\""),
-    ))
-}
-
-fn check_size(table: &Table<'_>, size: &Found<SizeText>, reserve: ByteSize) {
-    let DiskSize::Exactly(bytes) = size.value.0 else {
-        return;
-    };
-    let found = Found {
-        value: bytes,
-        span: size.span.clone(),
-        written: size.written,
-    };
-    if whole_mib(table, "size", found).is_err() {
-        return;
-    }
-    let smallest = ByteSize::bytes(SMALLEST.get() + reserve.get());
-    if bytes < smallest {
-        let message = format!("`image.size`: {bytes} is too small for an image");
-        table.checker().report(
-            mistake(size.span.clone(), message)
-                .label(format!("expected at least {smallest}"))
-                .help(format!(
-                    "that is {SMALLEST} for the system and etcd's first data, and the boot_reserve \
-                     of {reserve}; images are sparse, so more costs nothing"
-                )),
-        );
-    }
 }

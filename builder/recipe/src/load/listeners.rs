@@ -1,11 +1,11 @@
 //! Where etcd listens, and the URLs it tells others.
 
 use super::refuse;
+use super::tuning::Identity;
 use crate::checker::{Found, Reported, Table, mistake};
 use crate::resolved::{Advertised, Listeners};
 use crate::values::{AdvertisedUrl, ListenAddress, UrlPattern};
-use imgbuild_base::NodeName;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// The ports that etcd's usual listeners have.
 const CLIENT: u16 = 2379;
@@ -32,6 +32,15 @@ pub(super) fn read(
             seen.push(found.clone());
         }
     }
+    let taken = [
+        (client.is_some(), inherited.map(|all| &all.client)),
+        (peer.is_some(), inherited.map(|all| &all.peer)),
+        (metrics.is_some(), inherited.map(|all| &all.metrics)),
+    ];
+    let kept = taken
+        .iter()
+        .filter_map(|(own, shared)| shared.filter(|_| !own));
+    check_plain(table, plain, kept.flatten())?;
     let chosen = |given: Option<Found<Vec<Found<ListenAddress>>>>,
                   of: fn(&Listeners) -> &Vec<ListenAddress>| match given {
         Some(given) => given.value.into_iter().map(|found| found.value).collect(),
@@ -42,6 +51,26 @@ pub(super) fn read(
         peer: chosen(peer, |all| &all.peer),
         metrics: chosen(metrics, |all| &all.metrics),
     })
+}
+
+/// Complains about a listener of the cluster's where a node's own plain one is.
+fn check_plain<'a>(
+    table: &Table<'_>,
+    plain: bool,
+    mut inherited: impl Iterator<Item = &'a ListenAddress>,
+) -> Result<(), Reported> {
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT));
+    let Some(at) = inherited.find(|at| plain && at.clashes(local)) else {
+        return Ok(());
+    };
+    let key = "plain_local_listener";
+    let span = table.written_at(key).unwrap_or_else(|| table.span());
+    let message = format!("`{}`: [etcd] listens on {at} already", table.path(key));
+    Err(table.checker().report(
+        mistake(span, message)
+            .label("127.0.0.1:2379 is taken")
+            .help("give this node listeners of its own: client_listeners = [] in [node.etcd]"),
+    ))
 }
 
 /// Complains about an address that is taken.
@@ -110,13 +139,17 @@ impl Patterns {
     pub(super) fn fill(
         &self,
         table: &Table<'_>,
-        name: &NodeName,
-        address: IpAddr,
+        node: Identity<'_>,
     ) -> Result<Advertised, Reported> {
+        let Identity {
+            name,
+            hostname,
+            address,
+        } = node;
         let fill = |given: &Option<Found<Vec<Found<UrlPattern>>>>| {
             let given = given.iter().flat_map(|given| &given.value);
             given
-                .map(|pattern| pattern.value.of(name, address))
+                .map(|pattern| pattern.value.of(name, hostname, address))
                 .collect::<Result<Vec<AdvertisedUrl>, _>>()
                 .map_err(|why| refuse(table, &why.to_string()))
         };

@@ -9,7 +9,7 @@ use crate::checker::{Found, Reported, Table, mistake};
 use crate::forms::{Ip, Subnet};
 use crate::resolved::{Addressing, Board, Network};
 use crate::values::{DomainName, HostsEntry, InterfaceName, MacAddress, San, VlanId};
-use imgbuild_base::NodeName;
+use imgbuild_base::HostName;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -321,7 +321,7 @@ fn check_gateway(
 
 /// No line of `/etc/hosts` may lead a name elsewhere that the builder gives to a node or to
 /// the machine itself.
-pub(super) fn check_hosts(table: &Table<'_>, names: &[&NodeName]) {
+pub(super) fn check_hosts(table: &Table<'_>, names: &[&HostName]) {
     let Ok(Some(hosts)) = table.given_texts::<HostsEntry>("hosts") else {
         return;
     };

@@ -96,6 +96,47 @@ fn known(
     Err(table.checker().report(wrong))
 }
 
+/// Complains about options of the cluster's that a node's own etcd does not have.
+pub(super) fn check_inherited(
+    table: &Table<'_>,
+    version: Version,
+    options: BTreeMap<&'static str, OptionValue>,
+) -> Result<BTreeMap<&'static str, OptionValue>, Reported> {
+    let misfit = |name: &&'static str| {
+        let option = etcd_options::find(name)?;
+        match (version.series, version.style) {
+            (Some(series), _) if !option.is_in(series) => Some((
+                format!("etcd {series} has no option `{name}`"),
+                "version",
+                format!("in etcd {}", option.series_text()),
+            )),
+            (_, Some(ConfigStyle::File)) if option.place == Place::Nowhere => Some((
+                format!("etcd reads `{name}` from no configuration file"),
+                "config",
+                "with config = \"environment\" or \"flags\"".to_owned(),
+            )),
+            _ => None,
+        }
+    };
+    let Some((message, key, where_known)) = options.keys().find_map(misfit) else {
+        return Ok(options);
+    };
+    let span = [key, "source", "run"]
+        .iter()
+        .find_map(|key| table.written_at(key));
+    let message = format!(
+        "`{}`: {message}, which [etcd.options] sets",
+        table.path(key)
+    );
+    Err(table.checker().report(
+        mistake(span.unwrap_or_else(|| table.span()), message)
+            .label("not with the cluster's options")
+            .help(format!(
+                "set it in [node.etcd.options] of those nodes that know it: {where_known}"
+            )),
+    ))
+}
+
 fn instead(option: &EtcdOption) -> String {
     match option.keeper {
         Keeper::Key(key) => format!("the recipe's key for it is `{key}`"),

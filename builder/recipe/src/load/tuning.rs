@@ -1,4 +1,4 @@
-//! `[etcd]` and `[node.etcd]`: what may differ between nodes.
+//! `[etcd]` and `[node.etcd]`: tuning.
 
 use super::listeners::{self, Patterns};
 use super::options;
@@ -6,7 +6,7 @@ use crate::checker::{Found, Reported, Table, mistake};
 use crate::forms::Listen;
 use crate::resolved::{Advertised, Board, Etcd, LogLevel, Tuning};
 use crate::values::AutoCompaction;
-use imgbuild_base::{Arch, ByteSize, NodeName};
+use imgbuild_base::{Arch, ByteSize, HostName, NodeName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -33,6 +33,17 @@ impl Defaults {
             arch,
             etcd: options::Version::of(etcd),
             plain_local_listener: etcd.is_some_and(|etcd| etcd.plain_local_listener),
+        }
+    }
+}
+
+impl Defaults {
+    /// The same for a node that runs this etcd.
+    pub(super) fn with(&self, etcd: Option<&Etcd>) -> Self {
+        Self {
+            etcd: options::Version::of(etcd),
+            plain_local_listener: etcd.is_some_and(|etcd| etcd.plain_local_listener),
+            ..*self
         }
     }
 }
@@ -75,12 +86,20 @@ pub(super) fn read(table: &Table<'_>, defaults: &Defaults) -> Result<ClusterTuni
     Ok(ClusterTuning { tuning, advertised })
 }
 
+/// Who a node is.
+#[derive(Clone, Copy)]
+pub(super) struct Identity<'a> {
+    pub(super) name: &'a NodeName,
+    pub(super) hostname: &'a HostName,
+    pub(super) address: IpAddr,
+}
+
 /// A node's tuning: what it says, else the cluster's.
 pub(super) fn read_node(
     table: &Table<'_>,
     cluster: Result<&ClusterTuning, Reported>,
     defaults: &Defaults,
-    node: Result<(&NodeName, IpAddr), Reported>,
+    node: Result<Identity<'_>, Reported>,
 ) -> Result<(Tuning, Advertised), Reported> {
     let advertised = listeners::read_patterns(table);
     let inherited = cluster.map(|cluster| &cluster.tuning);
@@ -91,6 +110,7 @@ pub(super) fn read_node(
     );
     let shared = inherited.map(|tuning| tuning.options.clone());
     let options = options::read(table, defaults.etcd, shared.unwrap_or_default());
+    let options = options.and_then(|all| options::check_inherited(table, defaults.etcd, all));
     let variables = inherited.map(|tuning| tuning.environment.clone());
     let environment = options::read_environment(table, variables.unwrap_or_default());
     let snapshot_count = table.given_number("snapshot_count");
@@ -124,8 +144,7 @@ pub(super) fn read_node(
         environment: environment?,
     };
     check_metrics_listeners(table, &tuning)?;
-    let (name, address) = node?;
-    let advertised = advertised?.or(patterns).fill(table, name, address)?;
+    let advertised = advertised?.or(patterns).fill(table, node?)?;
     Ok((tuning, advertised))
 }
 

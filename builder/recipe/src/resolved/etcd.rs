@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// What etcd is and how it runs, the same on every node.
+/// What etcd is and how it runs on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Etcd {
     /// Where the binaries come from.
@@ -34,10 +34,7 @@ impl Etcd {
     /// The version the recipe asks for; `None` where Debian decides it.
     #[must_use]
     pub const fn version(&self) -> Option<EtcdVersion> {
-        match self.source {
-            EtcdSource::Release { version } | EtcdSource::Build { version } => Some(version),
-            EtcdSource::Debian => None,
-        }
+        self.source.version()
     }
 
     /// The series of releases that the version belongs to, which decides what options there
@@ -108,6 +105,15 @@ impl EtcdSource {
     pub(crate) const BUILD: &'static str = "build";
     pub(crate) const DEBIAN: &'static str = "debian";
     pub(crate) const NAMES: [&'static str; 3] = [Self::RELEASE, Self::BUILD, Self::DEBIAN];
+
+    /// The version the recipe asks for; `None` where Debian decides it.
+    #[must_use]
+    pub const fn version(&self) -> Option<EtcdVersion> {
+        match self {
+            Self::Release { version } | Self::Build { version } => Some(*version),
+            Self::Debian => None,
+        }
+    }
 
     /// The name as recipes write it.
     #[must_use]

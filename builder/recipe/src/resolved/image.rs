@@ -6,32 +6,37 @@ use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// What the images are made of.
+/// What the images are made of, the same for every node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Image {
     /// The kind of machine.
     pub board: Board,
     /// Its architecture; the board exists for it.
     pub arch: Arch,
-    /// The firmware that starts it; one for which the board and architecture have it.
-    #[serde(skip_serializing_if = "Firmware::is_usual")]
-    pub firmware: Firmware,
     /// Debian's suite.
     pub suite: Suite,
     /// The archive's components, sorted, without repetition; `main` is among them.
     pub components: Vec<Component>,
     /// Mirrors to try first, in order.
     pub mirrors: Vec<MirrorUrl>,
-    /// How large the image file is.
-    pub size: DiskSize,
-    /// Room left free on the boot partition for layers to come.
-    pub boot_reserve: ByteSize,
     /// Further Debian packages, sorted, without repetition.
     pub packages: Vec<PackageName>,
     /// zstd level of the layers: 1 to 22.
     pub zstd_level: u8,
     /// What is written for each node, sorted, without repetition; at least one.
     pub formats: Vec<Format>,
+}
+
+/// What one node's image is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct NodeImage {
+    /// The firmware that starts it; one that the board and architecture have.
+    #[serde(skip_serializing_if = "Firmware::is_usual")]
+    pub firmware: Firmware,
+    /// How large the image file is.
+    pub size: DiskSize,
+    /// Room left free on the boot partition for layers to come.
+    pub boot_reserve: ByteSize,
 }
 
 /// What a build writes.
@@ -341,7 +346,7 @@ impl fmt::Display for Component {
 }
 
 /// How large an image file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskSize {
     /// No larger than the boot partition needs; the state partition is made on the medium

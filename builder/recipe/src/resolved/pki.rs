@@ -4,19 +4,26 @@ use crate::values::{BesidePath, FileName, SubjectName};
 use imgbuild_base::{HostName, NodeName, TreePath};
 use serde::Serialize;
 
-/// The certificates.
+/// Who signs certificates, and those that are no node's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pki {
-    /// Which files there are.
-    pub layout: PkiLayout,
-    /// What the files are called.
-    pub files: PkiFiles,
     /// Who signs.
     pub authority: PkiAuthority,
-    /// Of all nodes together, where they share a certificate, and of the administrator.
+    /// Of the nodes together that share a certificate, and of the administrator.
     pub leaf: LeafPki,
     /// Further client certificates, names distinct.
     pub clients: Vec<PkiClient>,
+}
+
+/// A node's certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodePki {
+    /// Which files there are, and where.
+    pub layout: PkiLayout,
+    /// What the files are called.
+    pub files: PkiFiles,
+    /// What they are issued with; the cluster's where the layout is the shared one.
+    pub leaf: LeafPki,
 }
 
 /// What a certificate is issued with.
@@ -36,6 +43,8 @@ pub struct LeafPki {
 pub enum PkiAuthority {
     /// An authority derived from the cluster's secret.
     Derived {
+        /// Its common name, which is that of the cluster's layout.
+        common_name: &'static str,
         /// The kind of its key.
         key: KeyKind,
         /// Days its certificate is valid.
@@ -92,7 +101,7 @@ pub enum PkiLayout {
         dir: TreePath,
     },
     /// One pair, `kubernetes.pem` and `kubernetes-key.pem`, beside `ca.pem`, for server and
-    /// peer, with the names and addresses of every node.
+    /// peer, with the names and addresses of every node that has this layout.
     Shared {
         /// `/etc/etcd` unless the recipe says otherwise.
         dir: TreePath,

@@ -32,6 +32,17 @@ pub enum Warning {
     /// A root shell without a password.
     #[error("console = \"shell\": whoever reaches a node's console is root, without a password")]
     OpenConsole,
+    /// Members of more than one series of etcd's releases.
+    #[error(
+        "members run etcd {oldest} and {newest}: until all run the newer one the cluster can do \
+         no more than the older"
+    )]
+    MixedSeries {
+        /// The oldest series.
+        oldest: String,
+        /// The newest.
+        newest: String,
+    },
     /// Writes that are not kept safe.
     #[error("{node}: with unsafe-no-fsync a power cut may lose or damage etcd's data")]
     NoFsync {

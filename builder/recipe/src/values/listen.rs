@@ -1,7 +1,7 @@
 //! Where etcd listens, and what it tells others.
 
 use super::{San, ValueError, wrong};
-use imgbuild_base::NodeName;
+use imgbuild_base::{HostName, NodeName};
 use serde::Serialize;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -109,7 +109,7 @@ impl FromStr for AdvertisedUrl {
     }
 }
 
-/// An [`AdvertisedUrl`] in which `{name}` and `{address}` stand for the node's.
+/// An [`AdvertisedUrl`] in which `{name}`, `{hostname}` and `{address}` stand for the node's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UrlPattern(String);
 
@@ -118,18 +118,24 @@ impl UrlPattern {
     ///
     /// # Errors
     /// [`ValueError`] when it is none after all: the name makes a host name too long.
-    pub fn of(&self, name: &NodeName, address: IpAddr) -> Result<AdvertisedUrl, ValueError> {
-        fill(&self.0, name.as_str(), address).parse()
+    pub fn of(
+        &self,
+        name: &NodeName,
+        hostname: &HostName,
+        address: IpAddr,
+    ) -> Result<AdvertisedUrl, ValueError> {
+        fill(&self.0, name.as_str(), hostname.as_str(), address).parse()
     }
 }
 
-fn fill(pattern: &str, name: &str, address: IpAddr) -> String {
+fn fill(pattern: &str, name: &str, hostname: &str, address: IpAddr) -> String {
     let address = match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
     pattern
         .replace("{name}", name)
+        .replace("{hostname}", hostname)
         .replace("{address}", &address)
 }
 
@@ -137,7 +143,7 @@ impl FromStr for UrlPattern {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let trial = fill(text, "n", IpAddr::from([192, 0, 2, 1]));
+        let trial = fill(text, "n", "h", IpAddr::from([192, 0, 2, 1]));
         match trial.parse::<AdvertisedUrl>() {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => Err(wrong(text, error.expected)),
@@ -176,10 +182,11 @@ mod tests {
     #[test]
     fn patterns_are_filled() {
         let name: NodeName = "e1".parse().unwrap();
+        let hostname: HostName = "rack-7".parse().unwrap();
         let of = |text: &str, address: &str| {
             let pattern: UrlPattern = text.parse().unwrap();
             pattern
-                .of(&name, address.parse().unwrap())
+                .of(&name, &hostname, address.parse().unwrap())
                 .unwrap()
                 .to_string()
         };
@@ -190,6 +197,10 @@ mod tests {
         assert_eq!(
             of("https://{address}:2379", "fd00::1"),
             "https://[fd00::1]:2379"
+        );
+        assert_eq!(
+            of("https://{hostname}:2379", "10.0.0.1"),
+            "https://rack-7:2379"
         );
         assert!("https://{host}:2379".parse::<UrlPattern>().is_err());
     }

@@ -62,7 +62,7 @@ fn ip(cluster: &Cluster<'_>, host: IpAddr) -> String {
         .map(|guest| {
             format!(
                 "      <host mac=\"{}\" name=\"{}\" ip=\"{}\"/>\n",
-                guest.mac, guest.node.name, guest.node.address
+                guest.mac, guest.node.hostname, guest.node.address
             )
         })
         .collect();

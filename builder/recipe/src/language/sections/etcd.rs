@@ -11,85 +11,15 @@ pub static ETCD: Section = Section {
     name: "etcd",
     doc: "What etcd is and how it runs.",
     keys: &[
-        key(
-            "source",
-            Shape::Choice(&[
-                choice("release", "upstream's release archive (amd64, arm64)"),
-                choice(
-                    "build",
-                    "cross-compiled from the Go modules of a release, reproducibly",
-                ),
-                choice("debian", "Debian's etcd-server and etcd-client packages"),
-            ]),
-            Depends("release; build on armhf, for which upstream releases nothing"),
-            "Where the binaries come from.",
-        ),
-        key(
-            "version",
-            Shape::Text(&VERSION),
-            Default("\"3.6.16\""),
-            "The etcd release. Not with `source = \"debian\"`, where the suite decides.",
-        ),
-        key(
-            "bin_dir",
-            Shape::Text(&PATH),
-            Depends("/usr/local/bin; /usr/bin from Debian"),
-            "Directory of etcd, etcdctl and etcdutl.",
-        ),
-        key(
-            "data_dir",
-            Shape::Text(&PATH),
-            Default("\"/var/lib/etcd\""),
-            "etcd's data directory, below /var, which is what outlives a reboot.",
-        ),
-        key(
-            "wal_dir",
-            Shape::Text(&PATH),
-            Depends("in the data directory"),
-            "Directory of etcd's write-ahead log, below /var.",
-        )
-        .aka(&["wal"]),
-        key(
-            "run",
-            Shape::Choice(&[
-                choice("service", "a systemd unit"),
-                choice(
-                    "static-pod",
-                    "a container, from the Kubernetes pod manifest \
-                     /etc/kubernetes/manifests/etcd.yaml, which podman plays at boot",
-                ),
-            ]),
-            Default("\"service\""),
-            "What runs etcd.",
-        )
-        .aka(&["runtime", "how"]),
-        key(
-            "config",
-            Shape::Choice(&[
-                choice("file", "a YAML file"),
-                choice(
-                    "environment",
-                    "a file of ETCD_* variables, which the unit reads with EnvironmentFile=",
-                ),
-                choice("flags", "flags in the unit or the manifest"),
-            ]),
-            Depends("file; flags with `run = \"static-pod\"`"),
-            "How etcd gets its configuration.",
-        ),
-        key(
-            "config_path",
-            Shape::Text(&PATH),
-            Depends("/etc/etcd/etcd.conf.yml; /etc/etcd/etcd.conf for `environment`"),
-            "The file with the configuration. Not with `config = \"flags\"`.",
-        )
-        .aka(&["config_file"]),
-        key(
-            "plain_local_listener",
-            Shape::Flag,
-            Default("false"),
-            "Also serve clients on http://127.0.0.1:2379 without TLS: every process of the node \
-             may then read and write.",
-        ),
+        SOURCE,
+        VERSION_KEY,
+        BIN_DIR,
+        DATA_DIR,
+        WAL_DIR,
+        RUN,
+        CONFIG,
+        CONFIG_PATH,
+        PLAIN,
         HEARTBEAT,
         ELECTION,
         SNAPSHOT,
@@ -107,6 +37,85 @@ pub static ETCD: Section = Section {
     ],
 };
 
+const SOURCE: Key = key(
+    "source",
+    Shape::Choice(&[
+        choice("release", "upstream's release archive (amd64, arm64)"),
+        choice(
+            "build",
+            "cross-compiled from the Go modules of a release, reproducibly",
+        ),
+        choice("debian", "Debian's etcd-server and etcd-client packages"),
+    ]),
+    Depends("release; build on armhf, for which upstream releases nothing"),
+    "Where the binaries come from.",
+);
+const VERSION_KEY: Key = key(
+    "version",
+    Shape::Text(&VERSION),
+    Default("\"3.6.16\""),
+    "The etcd release. Not with `source = \"debian\"`, where the suite decides.",
+);
+const BIN_DIR: Key = key(
+    "bin_dir",
+    Shape::Text(&PATH),
+    Depends("/usr/local/bin; /usr/bin from Debian"),
+    "Directory of etcd, etcdctl and etcdutl.",
+);
+const DATA_DIR: Key = key(
+    "data_dir",
+    Shape::Text(&PATH),
+    Default("\"/var/lib/etcd\""),
+    "etcd's data directory, below /var, which is what outlives a reboot.",
+);
+const WAL_DIR: Key = key(
+    "wal_dir",
+    Shape::Text(&PATH),
+    Depends("in the data directory"),
+    "Directory of etcd's write-ahead log, below /var.",
+)
+.aka(&["wal"]);
+const RUN: Key = key(
+    "run",
+    Shape::Choice(&[
+        choice("service", "a systemd unit"),
+        choice(
+            "static-pod",
+            "a container, from the Kubernetes pod manifest \
+             /etc/kubernetes/manifests/etcd.yaml, which podman plays at boot",
+        ),
+    ]),
+    Default("\"service\""),
+    "What runs etcd.",
+)
+.aka(&["runtime", "how"]);
+const CONFIG: Key = key(
+    "config",
+    Shape::Choice(&[
+        choice("file", "a YAML file"),
+        choice(
+            "environment",
+            "a file of ETCD_* variables, which the unit reads with EnvironmentFile=",
+        ),
+        choice("flags", "flags in the unit or the manifest"),
+    ]),
+    Depends("file; flags with `run = \"static-pod\"`"),
+    "How etcd gets its configuration.",
+);
+const CONFIG_PATH: Key = key(
+    "config_path",
+    Shape::Text(&PATH),
+    Depends("/etc/etcd/etcd.conf.yml; /etc/etcd/etcd.conf for `environment`"),
+    "The file with the configuration. Not with `config = \"flags\"`.",
+)
+.aka(&["config_file"]);
+const PLAIN: Key = key(
+    "plain_local_listener",
+    Shape::Flag,
+    Default("false"),
+    "Also serve clients on http://127.0.0.1:2379 without TLS: every process of the node \
+     may then read and write.",
+);
 const HEARTBEAT: Key = key(
     "heartbeat_ms",
     Shape::Integer {
@@ -196,8 +205,8 @@ const ADVERTISE_CLIENT: Key = key(
     "advertise_client",
     Shape::List(&Shape::Text(&ADVERTISED)),
     Depends("the node's address, port 2379"),
-    "The URLs that clients are told to use. `{name}` and `{address}` stand for the node's; a \
-     name or address in them is added to its certificates.",
+    "The URLs that clients are told to use. `{name}`, `{hostname}` and `{address}` stand for the \
+     node's; a name or address in them is added to its certificates.",
 )
 .aka(&["advertise_client_urls"]);
 const ADVERTISE_PEER: Key = key(
@@ -258,21 +267,34 @@ const fn environment(map: &'static Map) -> Key {
 /// `[node.etcd]`
 pub static NODE_ETCD: Section = Section {
     name: "node.etcd",
-    doc: "etcd's tuning on this node, where it differs.",
+    doc: "etcd on this node, where it differs. A `source`, `run` or `config` of its own does not \
+          go with everything of the cluster's: what it rules out (`version`, `bin_dir`, `config`, \
+          `config_path`) is not taken over from `[etcd]`, but as where it is left out there.",
     keys: &[
-        HEARTBEAT,
-        ELECTION,
-        SNAPSHOT,
-        QUOTA,
-        AUTO_COMPACTION,
-        LOG_LEVEL,
-        METRICS,
-        CLIENT_LISTENERS,
-        PEER_LISTENERS,
-        METRICS_LISTENERS,
-        ADVERTISE_CLIENT,
-        ADVERTISE_PEER,
-        options(&NODE_OPTIONS),
-        environment(&NODE_ENVIRONMENT),
+        SOURCE.of_node(AS_CLUSTER),
+        VERSION_KEY.of_node(AS_CLUSTER),
+        BIN_DIR.of_node(AS_CLUSTER),
+        DATA_DIR.of_node(AS_CLUSTER),
+        WAL_DIR.of_node(AS_CLUSTER),
+        RUN.of_node(AS_CLUSTER),
+        CONFIG.of_node(AS_CLUSTER),
+        CONFIG_PATH.of_node(AS_CLUSTER),
+        PLAIN.of_node(AS_CLUSTER),
+        HEARTBEAT.of_node(AS_CLUSTER),
+        ELECTION.of_node(AS_CLUSTER),
+        SNAPSHOT.of_node(AS_CLUSTER),
+        QUOTA.of_node(AS_CLUSTER),
+        AUTO_COMPACTION.of_node(AS_CLUSTER),
+        LOG_LEVEL.of_node(AS_CLUSTER),
+        METRICS.of_node(AS_CLUSTER),
+        CLIENT_LISTENERS.of_node(AS_CLUSTER),
+        PEER_LISTENERS.of_node(AS_CLUSTER),
+        METRICS_LISTENERS.of_node(AS_CLUSTER),
+        ADVERTISE_CLIENT.of_node(AS_CLUSTER),
+        ADVERTISE_PEER.of_node(AS_CLUSTER),
+        options(&NODE_OPTIONS).of_node(AS_CLUSTER),
+        environment(&NODE_ENVIRONMENT).of_node(AS_CLUSTER),
     ],
 };
+
+const AS_CLUSTER: &str = "as in `[etcd]`";

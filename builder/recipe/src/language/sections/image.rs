@@ -1,8 +1,8 @@
-//! `[image]`.
+//! `[image]` and `[node.image]`.
 
 use super::super::Absent::{Default, Depends, Mistake};
 use super::super::forms::{DISK, MIRROR, PACKAGE, SIZE};
-use super::super::{Choice, Section, Shape, choice, key};
+use super::super::{Choice, Key, Section, Shape, choice, key};
 use crate::resolved::Format;
 
 const FORMATS: [Choice; Format::ALL.len()] = {
@@ -34,6 +34,7 @@ pub static IMAGE: Section = Section {
             Mistake,
             "The kind of machine.",
         )
+        .alone("the base system is made and locked for one kind of machine")
         .aka(&["machine", "platform", "target"]),
         key(
             "arch",
@@ -45,27 +46,16 @@ pub static IMAGE: Section = Section {
             Depends("amd64 for `vm`, arm64 for `raspberry-pi`"),
             "The machine's architecture, by Debian's name.",
         )
+        .alone("packages and etcd are locked for one architecture")
         .aka(&["architecture", "cpu"]),
-        key(
-            "firmware",
-            Shape::Choice(&[
-                choice("uefi", "UEFI; the Raspberry Pi's own, on a Raspberry Pi"),
-                choice(
-                    "hybrid",
-                    "UEFI and a PC's BIOS: one image starts by either; only amd64",
-                ),
-            ]),
-            Default("\"uefi\""),
-            "The firmware that starts the images. `hybrid` takes one more package, GRUB, and \
-             adds about 130 KiB to an image.",
-        )
-        .aka(&["bios", "boot", "bootloader"]),
+        FIRMWARE,
         key(
             "suite",
             Shape::Choice(&[choice("trixie", "Debian 13")]),
             Default("\"trixie\""),
             "Debian's suite.",
         )
+        .alone("the lock resolves all packages of one release of Debian together")
         .aka(&["release", "distribution", "codename"]),
         key(
             "components",
@@ -77,7 +67,8 @@ pub static IMAGE: Section = Section {
             ])),
             Depends("main; on `raspberry-pi` non-free-firmware too, which holds its firmware"),
             "Components of Debian's archive to take packages from.",
-        ),
+        )
+        .alone("all nodes' packages are resolved from the same archive"),
         key(
             "packages",
             Shape::List(&Shape::Text(&PACKAGE)),
@@ -90,29 +81,17 @@ pub static IMAGE: Section = Section {
             Default("[]"),
             "Debian mirrors to try first. Any mirror will do: only hashes are trusted.",
         )
+        .alone("the builder fetches, once for all nodes; a node knows no mirror")
         .aka(&["mirror"]),
-        key(
-            "size",
-            Shape::Text(&DISK),
-            Depends("384M for `vm`, fit for `raspberry-pi`"),
-            "Size of the image file in whole MiB. What the boot partition leaves becomes the \
-             state partition on first boot, which also fills any space the medium has beyond \
-             the image: enlarge a VM's disk before its first start to give etcd more room. \
-             `fit`: only the boot partition, for cards.",
-        )
-        .aka(&["disk_size", "disk"]),
-        key(
-            "boot_reserve",
-            Shape::Text(&SIZE),
-            Default("\"64M\""),
-            "Room left free on the boot partition for newer layers, in whole MiB.",
-        ),
+        SIZE_KEY,
+        BOOT_RESERVE,
         key(
             "zstd_level",
             Shape::Integer { min: 1, max: 22 },
             Default("9"),
             "How hard layers are compressed. Above 9 takes far longer for hardly less.",
         )
+        .alone("it is about the layers that nodes share")
         .aka(&["compression", "compression_level"]),
         key(
             "formats",
@@ -120,6 +99,51 @@ pub static IMAGE: Section = Section {
             Default("[\"img\"]"),
             "What is written; `--format` takes its place.",
         )
+        .alone("a build writes all its nodes alike; `--node` and `--format` write some otherwise")
         .aka(&["format", "output", "outputs"]),
     ],
 };
+
+const FIRMWARE: Key = key(
+    "firmware",
+    Shape::Choice(&[
+        choice("uefi", "UEFI; the Raspberry Pi's own, on a Raspberry Pi"),
+        choice(
+            "hybrid",
+            "UEFI and a PC's BIOS: one image starts by either; only amd64",
+        ),
+    ]),
+    Default("\"uefi\""),
+    "The firmware that starts the images. `hybrid` takes one more package, GRUB, and \
+     adds about 130 KiB to an image.",
+)
+.aka(&["bios", "boot", "bootloader"]);
+const SIZE_KEY: Key = key(
+    "size",
+    Shape::Text(&DISK),
+    Depends("384M for `vm`, fit for `raspberry-pi`"),
+    "Size of the image file in whole MiB. What the boot partition leaves becomes the \
+     state partition on first boot, which also fills any space the medium has beyond \
+     the image: enlarge a VM's disk before its first start to give etcd more room. \
+     `fit`: only the boot partition, for cards.",
+)
+.aka(&["disk_size", "disk"]);
+const BOOT_RESERVE: Key = key(
+    "boot_reserve",
+    Shape::Text(&SIZE),
+    Default("\"64M\""),
+    "Room left free on the boot partition for newer layers, in whole MiB.",
+);
+
+/// `[node.image]`
+pub static NODE_IMAGE: Section = Section {
+    name: "node.image",
+    doc: "This node's image, where it differs.",
+    keys: &[
+        FIRMWARE.of_node(AS_CLUSTER),
+        SIZE_KEY.of_node(AS_CLUSTER),
+        BOOT_RESERVE.of_node(AS_CLUSTER),
+    ],
+};
+
+const AS_CLUSTER: &str = "as in `[image]`";

@@ -18,6 +18,7 @@ pub static NETWORK: Section = Section {
             Mistake,
             "The network all nodes' addresses are in, IPv4 or IPv6.",
         )
+        .alone("members reach each other without a router between them; `extra` leads elsewhere")
         .aka(&["cidr", "netmask", "prefix"]),
         INTERFACE_KEY,
         vlan(Depends("none")),

@@ -7,6 +7,7 @@ use super::access::NODE_ACCESS;
 use super::etcd::NODE_ETCD;
 use super::files::NODE_FILE;
 use super::firewall::NODE_FIREWALL;
+use super::image::NODE_IMAGE;
 use super::kernel::NODE_KERNEL;
 use super::network::NODE_NETWORK;
 use super::pki::NODE_PKI;
@@ -15,15 +16,25 @@ use super::units::NODE_UNIT;
 /// `[[node]]`
 pub static NODE: Section = Section {
     name: "node",
-    doc: "A node. What its own sections leave out is as in the cluster's.",
+    doc: "A node. What its own sections leave out is as in the cluster's; what they cannot say is \
+          listed [below](#what-nodes-cannot-have-of-their-own).",
     keys: &[
         key(
             "name",
             Shape::Text(&HOST),
             Mistake,
-            "Host name and etcd member name.",
+            "The node's name: etcd's member name, what its image is called, and what its keys \
+             derive from.",
+        ),
+        key(
+            "hostname",
+            Shape::Text(&HOST),
+            Depends("its name"),
+            "Its host name, where it is another: in its /etc/hostname and on its console, and \
+             beside its name in every /etc/hosts, in its certificates and in the admin bundle's \
+             `ssh_known_hosts`.",
         )
-        .aka(&["hostname", "host"]),
+        .aka(&["host", "host_name"]),
         key(
             "address",
             Shape::Text(&IP),
@@ -38,6 +49,13 @@ pub static NODE: Section = Section {
             "Further names of this node's certificates.",
         )
         .aka(&["sans", "san", "alt_names"]),
+        key(
+            "image",
+            Shape::Table(&NODE_IMAGE),
+            Depends("as `[image]`"),
+            "This node's image, where it differs.",
+        )
+        .aka(&["disk"]),
         key(
             "network",
             Shape::Table(&NODE_NETWORK),
@@ -54,7 +72,7 @@ pub static NODE: Section = Section {
             "etcd",
             Shape::Table(&NODE_ETCD),
             Depends("as `[etcd]`"),
-            "etcd's tuning on this node, where it differs.",
+            "etcd on this node, where it differs.",
         ),
         key(
             "pki",

@@ -21,41 +21,16 @@ pub static PKI: Section = Section {
     name: "pki",
     doc: "The certificates. Their CA stays with the cluster's secret, on no node.",
     keys: &[
-        key(
-            "layout",
-            Shape::Choice(&[
-                choice(
-                    "kubeadm",
-                    "separate server, peer, healthcheck-client and apiserver-etcd-client",
-                ),
-                choice(
-                    "shared",
-                    "ca.pem, kubernetes.pem and kubernetes-key.pem for server and peer, with the \
-                     names of every node",
-                ),
-            ]),
-            Default("\"kubeadm\""),
-            "Which certificate files a node holds.",
-        ),
-        key(
-            "dir",
-            Shape::Text(&PATH),
-            Depends("/etc/kubernetes/pki; /etc/etcd for `shared`"),
-            "Where they are.",
-        ),
-        key(
-            "key",
-            Shape::Choice(KINDS),
-            Default("\"p256\""),
-            "The kind of every key.",
-        )
-        .aka(&["key_type", "algorithm", "key_algorithm"]),
+        LAYOUT,
+        DIR,
+        KEY,
         key(
             "authority_key",
             Shape::Choice(KINDS),
             Depends("as `key`"),
             "The kind of the CA's key. Not with a CA of your own.",
         )
+        .alone(ONE_CA)
         .aka(&["ca_key_type", "ca_algorithm"]),
         LEAF_DAYS,
         key(
@@ -63,7 +38,8 @@ pub static PKI: Section = Section {
             DAYS,
             Default("3650"),
             "Days the CA certificate is valid. Not with a CA of your own.",
-        ),
+        )
+        .alone(ONE_CA),
         GENERATION,
         key(
             "extra_sans",
@@ -80,13 +56,15 @@ pub static PKI: Section = Section {
              authorities above it may follow. Only it is trusted by etcd. Its key is only read, \
              never copied. `--ca-cert` and `--ca-key` do the same.",
         )
+        .alone(ONE_CA)
         .aka(&["ca", "ca_certificate", "ca_file"]),
         key(
             "ca_key",
             Shape::Text(&BESIDE),
             Depends("with `ca_cert`: given by `--ca-key`"),
             "The PEM file with its private key: P-256, RSA or Ed25519, without a passphrase.",
-        ),
+        )
+        .alone(ONE_CA),
         key(
             "files",
             Shape::Table(&FILES),
@@ -99,10 +77,40 @@ pub static PKI: Section = Section {
             Depends("none"),
             "Further client certificates.",
         )
+        .alone("a client is the cluster's; its `nodes` says which nodes hold it")
         .aka(&["clients"]),
     ],
 };
 
+const LAYOUT: Key = key(
+    "layout",
+    Shape::Choice(&[
+        choice(
+            "kubeadm",
+            "separate server, peer, healthcheck-client and apiserver-etcd-client",
+        ),
+        choice(
+            "shared",
+            "ca.pem, kubernetes.pem and kubernetes-key.pem for server and peer, with the \
+             names of every node",
+        ),
+    ]),
+    Default("\"kubeadm\""),
+    "Which certificate files a node holds.",
+);
+const DIR: Key = key(
+    "dir",
+    Shape::Text(&PATH),
+    Depends("/etc/kubernetes/pki; /etc/etcd for `shared`"),
+    "Where they are.",
+);
+const KEY: Key = key(
+    "key",
+    Shape::Choice(KINDS),
+    Default("\"p256\""),
+    "The kind of every key.",
+)
+.aka(&["key_type", "algorithm", "key_algorithm"]);
 const LEAF_DAYS: Key = key(
     "leaf_days",
     DAYS,
@@ -120,6 +128,9 @@ const GENERATION: Key = key(
     "Count it up to give every node new keys and certificates.",
 );
 
+/// Why the CA is no node's own.
+const ONE_CA: &str = "members trust each other because one CA signs for all of them";
+
 const fn file(name: &'static str, absent: &'static str, doc: &'static str) -> Key {
     key(name, Shape::Text(&FILE), Depends(absent), doc)
 }
@@ -129,37 +140,65 @@ static FILES: Section = Section {
     doc: "Names of the certificate files, below `pki.dir`. With `layout = \"shared\"` the server's \
           pair is the peer's and root's etcdctl's too.",
     keys: &[
-        file(
-            "ca",
-            "etcd/ca.crt; ca.pem for `shared`",
-            "The CA's certificate.",
-        ),
-        file(
-            "server",
-            "etcd/server.crt; kubernetes.pem for `shared`",
-            "What etcd shows to clients.",
-        ),
-        file(
-            "server_key",
-            "etcd/server.key; kubernetes-key.pem for `shared`",
-            "Its key.",
-        ),
-        file("peer", "etcd/peer.crt", "What etcd shows to members."),
-        file("peer_key", "etcd/peer.key", "Its key."),
-        file(
-            "healthcheck",
-            "etcd/healthcheck-client.crt",
-            "What root's etcdctl on the node shows.",
-        ),
-        file("healthcheck_key", "etcd/healthcheck-client.key", "Its key."),
-        file(
-            "apiserver",
-            "apiserver-etcd-client.crt",
-            "What a Kubernetes API server on the node shows.",
-        ),
-        file("apiserver_key", "apiserver-etcd-client.key", "Its key."),
+        FILE_CA,
+        FILE_SERVER,
+        FILE_SERVER_KEY,
+        FILE_PEER,
+        FILE_PEER_KEY,
+        FILE_HEALTHCHECK,
+        FILE_HEALTHCHECK_KEY,
+        FILE_APISERVER,
+        FILE_APISERVER_KEY,
     ],
 };
+static NODE_FILES: Section = Section {
+    name: "node.pki.files",
+    doc: "This node's names of the certificate files, where they differ.",
+    keys: &[
+        FILE_CA.of_node(AS_FILES),
+        FILE_SERVER.of_node(AS_FILES),
+        FILE_SERVER_KEY.of_node(AS_FILES),
+        FILE_PEER.of_node(AS_FILES),
+        FILE_PEER_KEY.of_node(AS_FILES),
+        FILE_HEALTHCHECK.of_node(AS_FILES),
+        FILE_HEALTHCHECK_KEY.of_node(AS_FILES),
+        FILE_APISERVER.of_node(AS_FILES),
+        FILE_APISERVER_KEY.of_node(AS_FILES),
+    ],
+};
+
+const AS_FILES: &str = "as in `[pki.files]`; with another `layout` its names";
+
+const FILE_CA: Key = file(
+    "ca",
+    "etcd/ca.crt; ca.pem for `shared`",
+    "The CA's certificate.",
+);
+const FILE_SERVER: Key = file(
+    "server",
+    "etcd/server.crt; kubernetes.pem for `shared`",
+    "What etcd shows to clients.",
+);
+const FILE_SERVER_KEY: Key = file(
+    "server_key",
+    "etcd/server.key; kubernetes-key.pem for `shared`",
+    "Its key.",
+);
+const FILE_PEER: Key = file("peer", "etcd/peer.crt", "What etcd shows to members.");
+const FILE_PEER_KEY: Key = file("peer_key", "etcd/peer.key", "Its key.");
+const FILE_HEALTHCHECK: Key = file(
+    "healthcheck",
+    "etcd/healthcheck-client.crt",
+    "What root's etcdctl on the node shows.",
+);
+const FILE_HEALTHCHECK_KEY: Key =
+    file("healthcheck_key", "etcd/healthcheck-client.key", "Its key.");
+const FILE_APISERVER: Key = file(
+    "apiserver",
+    "apiserver-etcd-client.crt",
+    "What a Kubernetes API server on the node shows.",
+);
+const FILE_APISERVER_KEY: Key = file("apiserver_key", "apiserver-etcd-client.key", "Its key.");
 
 static CLIENT: Section = Section {
     name: "pki.client",
@@ -241,29 +280,22 @@ static CLIENT: Section = Section {
 /// `[node.pki]`
 pub static NODE_PKI: Section = Section {
     name: "node.pki",
-    doc: "This node's certificates, where they differ. Not with `layout = \"shared\"`, where all \
-          nodes have the same.",
+    doc: "This node's certificates, where they differ. The cluster's CA signs them all. Nodes with \
+          `layout = \"shared\"` hold one and the same certificate, with the names of these nodes, \
+          so its `key`, `leaf_days` and `generation` are those of `[pki]`.",
     keys: &[
+        LAYOUT.of_node(AS_CLUSTER),
+        DIR.of_node("as in `[pki]`; with another `layout` its own"),
+        KEY.of_node(AS_CLUSTER),
+        LEAF_DAYS.of_node(AS_CLUSTER),
+        GENERATION.of_node(AS_CLUSTER),
         key(
-            "key",
-            Shape::Choice(KINDS),
-            Depends("as in `[pki]`"),
-            "The kind of its keys.",
-        ),
-        key(
-            "leaf_days",
-            DAYS,
-            Depends("as in `[pki]`"),
-            "Days its certificates are valid, from the lock's epoch.",
-        ),
-        key(
-            "generation",
-            Shape::Integer {
-                min: 1,
-                max: 65_535,
-            },
-            Depends("as in `[pki]`"),
-            "Count it up to give this node new keys and certificates.",
+            "files",
+            Shape::Table(&NODE_FILES),
+            Depends("as in `[pki.files]`"),
+            "Other names for this node's files.",
         ),
     ],
 };
+
+const AS_CLUSTER: &str = "as in `[pki]`";
