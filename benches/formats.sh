@@ -24,8 +24,8 @@ throughput() { # WHAT BYTES
 }
 
 used_card() { # what was on a card before: nothing of it is zero
-  tr '\0' '\377' </dev/zero | dd of="$dir/card" bs=1M count=512 iflag=fullblock \
-    status=none conv=notrunc,fsync
+  head -c 512M /dev/zero | tr '\0' '\377' |
+    dd of="$dir/card" bs=1M iflag=fullblock status=none conv=notrunc,fsync
 }
 
 # One image to a card, by imgbuild and by the field's tools. imgbuild alone reads back what it
