@@ -16,8 +16,7 @@ use super::units::NODE_UNIT;
 /// `[[node]]`
 pub static NODE: Section = Section {
     name: "node",
-    doc: "A node. What its own sections leave out is as in the cluster's; what they cannot say is \
-          listed [below](#what-nodes-cannot-have-of-their-own).",
+    doc: "A node. What its own sections leave out is as in the cluster's.",
     keys: &[
         key(
             "name",
