@@ -79,13 +79,10 @@ pub fn check(map: &str, disk: &(impl Source + ?Sized)) -> Result<(), MapError> {
 }
 
 fn assert_zero(disk: &(impl Source + ?Sized), blocks: Range<u64>) -> Result<(), MapError> {
-    let size = BLOCK.get() as usize;
+    let size = usize::try_from(BLOCK.get()).map_err(io::Error::other)?;
     read(disk, blocks, |first, bytes| {
-        let pieces = (first..).zip(bytes.chunks(size));
-        match pieces
-            .into_iter()
-            .find(|(_, piece)| piece.iter().any(|&byte| byte != 0))
-        {
+        let mut pieces = (first..).zip(bytes.chunks(size));
+        match pieces.find(|(_, piece)| piece.iter().any(|&byte| byte != 0)) {
             None => Ok(()),
             Some((block, _)) => Err(MapError::LeftOut { block }),
         }
