@@ -57,6 +57,7 @@ const COMPILED_IN: &[(&str, &[u8])] = compiled_in![
     "base/etc/systemd/system/var.mount",
     "base/etc/tmpfiles.d/imgbuild.conf",
     "base/etc/udev/rules.d/70-imgbuild-screen.rules",
+    "base/etc/udev/udev.conf.d/imgbuild.conf",
     "base/packages.toml",
     "base/prune.txt",
     "base/units.txt",

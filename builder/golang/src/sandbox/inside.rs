@@ -233,7 +233,9 @@ fn build_root(sandbox: &Sandbox) -> Result<(), String> {
         .map_err(|error| format!("sealing the new root: {error}"))
 }
 
-/// The flags of the mount at `path` that a remount must keep.
+/// The flags of the mount at `path` that a remount must keep. That access times are relative is
+/// kept without a flag, because a remount that names none of their kinds leaves them as they are
+/// (mount(2), MS_REMOUNT).
 fn locked(path: &Path) -> Result<MsFlags, String> {
     let have = statvfs(path)
         .map_err(|error| format!("asking about {}: {error}", path.display()))?
@@ -244,7 +246,6 @@ fn locked(path: &Path) -> Result<MsFlags, String> {
         (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
         (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
         (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
     ];
     Ok(pairs
         .into_iter()
