@@ -9,6 +9,7 @@
 
 mod cell;
 mod digest;
+mod direct;
 mod emit;
 mod reader;
 mod window;

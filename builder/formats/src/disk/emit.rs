@@ -1,6 +1,6 @@
 //! Writing a [`DiskImage`].
 
-use super::DiskImage;
+use super::{DiskImage, direct};
 use fs_err::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -11,7 +11,8 @@ const BLOCK: usize = 64 * 1024;
 
 impl DiskImage {
     /// Writes the image as a sparse file, replacing all that `file` held: holes, and long
-    /// runs of zeros inside extents, take no space. Nothing is synchronised.
+    /// runs of zeros inside extents, take no space. Nothing is synchronised, though most goes
+    /// past the page cache.
     ///
     /// # Errors
     /// What the file system reports, with the file's path.
@@ -20,19 +21,34 @@ impl DiskImage {
         file.set_len(0)?;
         file.set_len(self.size().get())?;
         let mut out = file;
-        self.write_content(&mut out)
+        let mut long = Vec::new();
+        for (offset, bytes) in self.runs() {
+            let part = direct::part(offset, bytes);
+            for edge in [0..part.start, part.end..bytes.len()] {
+                out.seek(SeekFrom::Start(offset + edge.start as u64))?;
+                out.write_all(&bytes[edge])?;
+            }
+            long.push((offset + part.start as u64, &bytes[part]));
+        }
+        long.retain(|(_, part)| !part.is_empty());
+        direct::write(file, &long)
     }
 
     /// Writes what is not zero, each run at its place. What lies between must be zero already,
     /// or become so by being skipped, as it does in an empty file.
     pub(crate) fn write_content(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
-        for extent in self.extents() {
-            for (offset, bytes) in nonzero_runs(extent.offset, &extent.bytes) {
-                out.seek(SeekFrom::Start(offset))?;
-                out.write_all(bytes)?;
-            }
+        for (offset, bytes) in self.runs() {
+            out.seek(SeekFrom::Start(offset))?;
+            out.write_all(bytes)?;
         }
         Ok(())
+    }
+
+    /// What is to be written, and where.
+    fn runs(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.extents()
+            .iter()
+            .flat_map(|extent| nonzero_runs(extent.offset, &extent.bytes))
     }
 }
 
