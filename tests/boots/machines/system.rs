@@ -68,7 +68,7 @@ fn everything_that_a_recipe_brings_is_on_the_running_node() {
     let state = |unit: &str| format!("systemctl is-enabled {unit} || true");
     assert_eq!(console.run(&state("own.timer")), "enabled");
     assert_eq!(
-        console.run(&state("systemd-network-generator.service")),
+        console.run(&state("systemd-boot-check-no-failures.service")),
         "enabled"
     );
     assert_eq!(console.run(&state("systemd-timesyncd.service")), "masked");
@@ -177,7 +177,7 @@ fn what_does_not_fit_the_base_is_refused_when_building() {
             &["reading files/gone, which the recipe names"],
         ),
         (
-            "name = \"systemd-network-generator.service\"",
+            "name = \"systemd-boot-check-no-failures.service\"",
             "name = \"cups.service\"",
             &["there is no unit cups.service"],
         ),
