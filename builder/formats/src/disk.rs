@@ -14,7 +14,8 @@ mod emit;
 mod reader;
 mod window;
 
-pub(crate) use cell::{is_zero, joined};
+pub use cell::is_zero;
+pub(crate) use cell::joined;
 pub use digest::{Head, digests};
 pub use reader::DiskReader;
 pub use window::Window;

@@ -4,6 +4,7 @@ use crate::error::{CommandError, Failure, OrFail, Result};
 use fs_err::File;
 use imgbuild_base::ByteSize;
 use imgbuild_formats::compress::Codec;
+use imgbuild_formats::disk::is_zero;
 use imgbuild_formats::source::Source;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -77,7 +78,7 @@ fn unpack(codec: Codec, packed: File, to: &File) -> io::Result<()> {
         if block.is_empty() {
             return to.set_len(at);
         }
-        if block.iter().any(|&byte| byte != 0) {
+        if !is_zero(&block) {
             to.file().write_all_at(&block, at)?;
         }
         at += block.len() as u64;

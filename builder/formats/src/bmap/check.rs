@@ -1,6 +1,7 @@
 //! A block map, held against the disk that it is said to describe.
 
 use super::{BLOCK, text};
+use crate::disk::is_zero;
 use crate::source::Source;
 use imgbuild_base::{Digest, Hasher};
 use std::fmt::Write as _;
@@ -82,7 +83,7 @@ fn assert_zero(disk: &(impl Source + ?Sized), blocks: Range<u64>) -> Result<(), 
     let size = usize::try_from(BLOCK.get()).map_err(io::Error::other)?;
     read(disk, blocks, |first, bytes| {
         let mut pieces = (first..).zip(bytes.chunks(size));
-        match pieces.find(|(_, piece)| piece.iter().any(|&byte| byte != 0)) {
+        match pieces.find(|(_, piece)| !is_zero(piece)) {
             None => Ok(()),
             Some((block, _)) => Err(MapError::LeftOut { block }),
         }
