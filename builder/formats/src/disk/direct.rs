@@ -36,10 +36,12 @@ pub(super) fn write(mut file: &File, parts: &[(u64, &[u8])]) -> io::Result<()> {
     let mut mode = Mode::direct(file);
     let mut buffer = Buffer::new();
     for (offset, bytes) in parts {
-        file.seek(SeekFrom::Start(*offset))?;
-        for piece in bytes.chunks(PIECE) {
+        for (at, piece) in (*offset..).step_by(PIECE).zip(bytes.chunks(PIECE)) {
+            file.seek(SeekFrom::Start(at))?;
             match file.write_all(buffer.aligned(piece)) {
                 Err(error) if error.kind() == ErrorKind::InvalidInput && mode.end() => {
+                    // A part may be written already, up to where alignment was lost.
+                    file.seek(SeekFrom::Start(at))?;
                     file.write_all(piece)?;
                 }
                 written => written?,

@@ -28,9 +28,10 @@ impl DiskImage {
                 out.seek(SeekFrom::Start(offset + edge.start as u64))?;
                 out.write_all(&bytes[edge])?;
             }
-            long.push((offset + part.start as u64, &bytes[part]));
+            if !part.is_empty() {
+                long.push((offset + part.start as u64, &bytes[part]));
+            }
         }
-        long.retain(|(_, part)| !part.is_empty());
         direct::write(file, &long)
     }
 

@@ -256,12 +256,8 @@ fn same(
         .read_back(start, buffer)
         .map_err(|source| WriteError::Read { at: start, source })?;
     // Where they differ takes far longer to find than whether they do.
-    let differs = |(a, b): (&u8, &u8)| a != b;
-    let first = match buffer == expected {
-        true => None,
-        false => buffer.iter().zip(expected).position(differs),
-    };
-    let Some(first) = first else {
+    let place = || buffer.iter().zip(expected).position(|(a, b)| a != b);
+    let Some(first) = (buffer != expected).then(place).flatten() else {
         return Ok(());
     };
     let at = start + first as u64;
