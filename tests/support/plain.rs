@@ -101,7 +101,8 @@ impl Plain {
         let (host, _) = address.split_once('/').unwrap();
         let child = Command::new("qemu-system-x86_64")
             .current_dir(dir)
-            .args(["-machine", "q35", "-accel", "tcg", "-cpu", "max"])
+            .args(["-machine", "q35", "-accel", "tcg"])
+            .args(["-cpu", "max,-erms,-la57"])
             .args(["-smp", "1", "-m", "384", "-nodefaults", "-no-reboot"])
             .args(["-display", "none", "-kernel", "vmlinuz", "-append"])
             // The kernel has NVMe and ext4 built in: no initramfs is needed.

@@ -190,11 +190,7 @@ impl Machine {
     }
 
     fn pc(&self, args: &mut Arguments) -> Result<(), MachineError> {
-        let cpu = match self.accelerator {
-            Accelerator::Kvm => "host",
-            Accelerator::Tcg => "max",
-        };
-        args.add(["-machine", "q35", "-cpu", cpu]);
+        args.add(["-machine", "q35", "-cpu", self.accelerator.cpu(Arch::Amd64)]);
         args.pair("-m", self.memory.to_string());
         match self.kind {
             // Without being given other firmware QEMU starts SeaBIOS, which it brings; GRUB
@@ -208,7 +204,12 @@ impl Machine {
     }
 
     fn arm_uefi(&self, args: &mut Arguments) -> Result<(), MachineError> {
-        args.add(["-machine", "virt", "-cpu", "cortex-a53"]);
+        args.add([
+            "-machine",
+            "virt",
+            "-cpu",
+            self.accelerator.cpu(Arch::Arm64),
+        ]);
         args.pair("-m", self.memory.to_string());
         self.firmware(args, &ARM64_FIRMWARE)?;
         self.virtio(args, "pci");
@@ -222,12 +223,7 @@ impl Machine {
         arch: Arch,
         boot: Option<&Tree>,
     ) -> Result<(), MachineError> {
-        let cpu = if arch == Arch::Armhf {
-            "max"
-        } else {
-            "cortex-a53"
-        };
-        args.add(["-machine", "virt", "-cpu", cpu]);
+        args.add(["-machine", "virt", "-cpu", self.accelerator.cpu(arch)]);
         args.pair("-m", self.memory.to_string());
         let command_line = self.boot_files(args, boot)?;
         let kept = command_line
