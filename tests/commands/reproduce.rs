@@ -10,17 +10,51 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VERSION: &str = "3.6.16";
-/// The modules of etcd's repository, and their directories.
-const MODULES: [(&str, &str); 7] = [
-    ("api/v3", "api"),
-    ("client/pkg/v3", "client/pkg"),
-    ("client/v3", "client/v3"),
-    ("pkg/v3", "pkg"),
-    ("server/v3", "server"),
-    ("etcdctl/v3", "etcdctl"),
-    ("etcdutl/v3", "etcdutl"),
-];
+/// A release of upstream's that is made here.
+struct Release {
+    /// The recipe that asks for this etcd, below the repository's top.
+    recipe: &'static str,
+    version: &'static str,
+    /// What Go calls the machine.
+    arch: &'static str,
+    /// The modules of the repository, with their versions where those are not the release's, and
+    /// their directories.
+    modules: &'static [(&'static str, &'static str)],
+}
+
+const CURRENT: Release = Release {
+    recipe: "recipes/vm-1node.toml",
+    version: "3.6.16",
+    arch: "amd64",
+    modules: &[
+        ("api/v3", "api"),
+        ("client/pkg/v3", "client/pkg"),
+        ("client/v3", "client/v3"),
+        ("pkg/v3", "pkg"),
+        ("server/v3", "server"),
+        ("etcdctl/v3", "etcdctl"),
+        ("etcdutl/v3", "etcdutl"),
+    ],
+};
+
+/// An older series, whose repository has modules that later ones do not have.
+const OLDER: Release = Release {
+    recipe: "tests/recipes/older-arm64.toml",
+    version: "3.5.35",
+    arch: "arm64",
+    modules: &[
+        ("api/v3", "api"),
+        ("client/pkg/v3", "client/pkg"),
+        ("client/v2@v2.305.35", "client/v2"),
+        ("client/v3", "client/v3"),
+        ("pkg/v3", "pkg"),
+        ("raft/v3", "raft"),
+        ("server/v3", "server"),
+        ("etcdctl/v3", "etcdctl"),
+        ("etcdutl/v3", "etcdutl"),
+    ],
+};
+
 const PROGRAMS: [(&str, &str); 3] = [
     ("etcd", "server"),
     ("etcdctl", "etcdctl"),
@@ -29,20 +63,26 @@ const PROGRAMS: [(&str, &str); 3] = [
 
 /// A clone of the repository, and the site its releases are on.
 struct Maker {
+    release: Release,
     dir: tempfile::TempDir,
 }
 
 impl Maker {
     /// A repository with upstream's modules, one commit and upstream's tags.
-    fn new() -> Self {
+    fn new(release: Release) -> Self {
         let maker = Self {
+            release,
             dir: scratch_beside_store(),
         };
+        let (modules, version) = (maker.release.modules, maker.release.version);
         maker.unpack_go();
         let clone = maker.path("clone");
         fs_err::create_dir_all(clone.join("client")).unwrap();
-        for (module, dir) in MODULES {
-            let name = format!("go.etcd.io/etcd/{module}@v{VERSION}");
+        for (module, dir) in modules {
+            let name = match module.contains('@') {
+                true => format!("go.etcd.io/etcd/{module}"),
+                false => format!("go.etcd.io/etcd/{module}@v{version}"),
+            };
             let told = must(
                 maker
                     .go(maker.dir.path())
@@ -64,10 +104,10 @@ impl Maker {
         maker.git(&["init", "--quiet"]);
         maker.git(&["add", "--all"]);
         maker.git(&["commit", "--quiet", "--message", "a release"]);
-        for (_, dir) in MODULES {
-            maker.git(&["tag", &format!("{dir}/v{VERSION}")]);
+        for (_, dir) in modules {
+            maker.git(&["tag", &format!("{dir}/v{version}")]);
         }
-        maker.git(&["tag", &format!("v{VERSION}")]);
+        maker.git(&["tag", &format!("v{version}")]);
         maker
     }
 
@@ -77,7 +117,10 @@ impl Maker {
 
     /// The Go that the recipe's lock pins, out of the shared store.
     fn unpack_go(&self) {
-        let lock = fs_err::read_to_string(repository().join("recipes/vm-1node.lock")).unwrap();
+        let lock = repository()
+            .join(self.release.recipe)
+            .with_extension("lock");
+        let lock = fs_err::read_to_string(lock).unwrap();
         let lock: toml::Table = lock.parse().unwrap();
         let toolchain = &lock["etcd"]["build"]["go"]["toolchain"];
         let host = match cfg!(target_arch = "aarch64") {
@@ -107,7 +150,7 @@ impl Maker {
             .env("GOTOOLCHAIN", "local")
             .env("CGO_ENABLED", "0")
             .env("GOOS", "linux")
-            .env("GOARCH", "amd64");
+            .env("GOARCH", self.release.arch);
         command
     }
 
@@ -144,19 +187,19 @@ impl Maker {
         must(go.arg(self.program(program)).arg("."));
     }
 
-    fn top() -> String {
-        format!("etcd-v{VERSION}-linux-amd64")
+    fn top(&self) -> String {
+        format!("etcd-v{}-linux-{}", self.release.version, self.release.arch)
     }
 
     fn program(&self, name: &str) -> PathBuf {
-        self.path("release").join(Self::top()).join(name)
+        self.path("release").join(self.top()).join(name)
     }
 
     /// Packs the programs and serves them.
     fn publish(&self) -> Server {
-        let site = self.path("site").join(format!("v{VERSION}"));
+        let site = self.path("site").join(format!("v{}", self.release.version));
         fs_err::create_dir_all(&site).unwrap();
-        let archive = site.join(format!("{}.tar.gz", Self::top()));
+        let archive = site.join(format!("{}.tar.gz", self.top()));
         must(
             Command::new("tar")
                 .arg("-C")
@@ -169,9 +212,9 @@ impl Maker {
                     "-czf",
                 ])
                 .arg(&archive)
-                .arg(Self::top()),
+                .arg(self.top()),
         );
-        let sums = format!("{}  {}.tar.gz\n", sha256(&archive), Self::top());
+        let sums = format!("{}  {}.tar.gz\n", sha256(&archive), self.top());
         fs_err::write(site.join("SHA256SUMS"), sums).unwrap();
         Server::start(&self.path("site"))
     }
@@ -179,7 +222,7 @@ impl Maker {
     /// `imgbuild reproduce` on the release at an address.
     fn reproduce(&self, mirror: &str, more: &[&str]) -> Command {
         let mut command = imgbuild();
-        command.args(["reproduce", "vm-1node", "--etcd-mirror", mirror]);
+        command.args(["reproduce", self.release.recipe, "--etcd-mirror", mirror]);
         for name in ["NO_PROXY", "no_proxy"] {
             let others = std::env::var(name).unwrap_or_default();
             command.env(name, format!("127.0.0.1,{others}"));
@@ -231,11 +274,12 @@ fn section(program: &Path, name: &str) -> usize {
     usize::from_str_radix(words.nth(3).unwrap(), 16).unwrap()
 }
 
-#[test]
-fn a_release_is_reproduced_and_what_differs_is_named() {
+/// Makes a release, which must be told to be exactly what is built of the recipe's lock.
+#[track_caller]
+fn made_and_reproduced(release: Release) -> Maker {
     // Afterwards the shared store has the compiler.
     reference();
-    let maker = Maker::new();
+    let maker = Maker::new(release);
     fs_err::create_dir_all(maker.program("etcd").parent().unwrap()).unwrap();
     for (program, _) in PROGRAMS {
         maker.build(program, &[]);
@@ -250,6 +294,22 @@ fn a_release_is_reproduced_and_what_differs_is_named() {
         let file = maker.program(one["name"].as_str().unwrap());
         assert_eq!(one["sha256"], sha256(&file));
     }
+    maker
+}
+
+#[test]
+fn an_older_release_for_another_machine_is_reproduced() {
+    let maker = made_and_reproduced(OLDER);
+    let header = tool(
+        "readelf",
+        &["--file-header", maker.program("etcd").to_str().unwrap()],
+    );
+    assert_says(&header, &["AArch64"]);
+}
+
+#[test]
+fn a_release_is_reproduced_and_what_differs_is_named() {
+    let maker = made_and_reproduced(CURRENT);
     // What is at hand now is not got again.
     let site = format!("file://{}", maker.path("site").display());
     must(&mut maker.reproduce(&site, &["--offline"]));
