@@ -29,8 +29,11 @@ build:
 images: build
 	$(IMGBUILD) --recipe $(RECIPE)
 
+# A test waits now and then, for a disk, a server or a machine's clock: one more than there are
+# processors runs at a time.
 test: test-packages
-	$(CARGO) test --workspace --locked --no-fail-fast
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(nproc) + 1))} \
+	  $(CARGO) test --workspace --locked --no-fail-fast
 
 # As root the missing packages are installed; otherwise they are named and the run ends.
 test-packages:

@@ -3,7 +3,7 @@
 use crate::support::cluster::Cluster;
 use crate::support::console::Console;
 use crate::support::upstream::compiled;
-use crate::support::{must, variant};
+use crate::support::{must, repository, variant};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -98,4 +98,14 @@ fn etcdctl_here(cluster: &Cluster, names: &[&str]) -> Command {
         command.arg(format!("--{flag}={}", path.display()));
     }
     command
+}
+
+/// The version of etcd that a recipe pins.
+pub(crate) fn etcd_version(recipe: &str) -> String {
+    let path = repository().join("recipes").join(format!("{recipe}.toml"));
+    let text = fs_err::read_to_string(path).unwrap();
+    let line = text.lines().find(|line| line.starts_with("version"));
+    line.and_then(|line| line.split('"').nth(1))
+        .unwrap()
+        .to_owned()
 }

@@ -1,10 +1,23 @@
-//! Two cores carry one cluster, or two machines that are alone.
+//! Two cores carry one cluster, or two machines that are alone. Who asks first boots first.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
 const PLACES: usize = 2;
-static FREE: Mutex<usize> = Mutex::new(PLACES);
-static FREED: Condvar = Condvar::new();
+
+struct Queue {
+    free: usize,
+    /// The number that the next one who asks gets.
+    next: usize,
+    /// The number whose turn it is.
+    called: usize,
+}
+
+static QUEUE: Mutex<Queue> = Mutex::new(Queue {
+    free: PLACES,
+    next: 0,
+    called: 0,
+});
+static CHANGED: Condvar = Condvar::new();
 
 /// The right to boot; it ends where it is dropped.
 pub struct Turn(usize);
@@ -20,17 +33,21 @@ pub fn cluster() -> Turn {
 }
 
 fn take(places: usize) -> Turn {
-    let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut free = FREED
-        .wait_while(free, |free| *free < places)
+    let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let number = queue.next;
+    queue.next += 1;
+    let mut queue = CHANGED
+        .wait_while(queue, |queue| queue.called != number || queue.free < places)
         .unwrap_or_else(PoisonError::into_inner);
-    *free -= places;
+    queue.free -= places;
+    queue.called += 1;
+    CHANGED.notify_all();
     Turn(places)
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *FREE.lock().unwrap_or_else(PoisonError::into_inner) += self.0;
-        FREED.notify_all();
+        QUEUE.lock().unwrap_or_else(PoisonError::into_inner).free += self.0;
+        CHANGED.notify_all();
     }
 }

@@ -20,7 +20,7 @@ const POD: Walkthrough = Walkthrough {
 
 /// etcd in a container, which is there again after a reboot, with its data.
 #[test]
-fn static_pod() {
+fn etcd_is_a_static_pod() {
     let _turn = turn::machine();
     reference();
     let (dir, out) = (scratch(), scratch());
