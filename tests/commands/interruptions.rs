@@ -4,13 +4,15 @@
 
 use crate::support::inputs::{
     assert_nothing_written, assert_says, cloned_store, files_below, isolated_build, mirror,
-    recipe_copy, reference, scratch_beside_store, store_with_etcd, sums, where_one_may_mount,
+    packages, recipe_copy, reference, scratch_beside_store, store_with_etcd, sums, what,
+    where_one_may_mount,
 };
 use crate::support::{imgbuild, must, run, shared_store};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_imgbuild");
 
@@ -190,6 +192,73 @@ fn two_builds_at_once_share_store_and_output() {
     }
     assert_eq!(sums(&case.out), reference());
     case.assert_sound();
+}
+
+/// Holds the locks of steps as an imgbuild that builds them does, until its standard input ends.
+fn hold(locks: &[PathBuf]) -> Child {
+    let script = "for lock; do exec {file}>>\"$lock\"; flock $file; done; echo held; cat";
+    let mut holder = Command::new("bash")
+        .args(["-c", script, "hold"])
+        .args(locks)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(holder.stdout.as_mut().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    assert_eq!(said, "held\n");
+    holder
+}
+
+/// Two builds that wait for each other's steps must not do so for ever: whatever does not need
+/// such a step is built, with a single job, too.
+#[test]
+fn a_step_of_another_build_is_waited_for_without_holding_anything_up() {
+    let case = Case::new();
+    cloned_store(&case.store, |what| {
+        ["unpack:", "base-layer:", "boot:"]
+            .iter()
+            .any(|kind| what.starts_with(kind))
+    });
+    // The dearest package (the kernel itself, whose name has a number), which is begun first.
+    let locks: Vec<PathBuf> = files_below(&shared_store().join("results/unpack"))
+        .iter()
+        .filter(|result| {
+            let what = what(result);
+            let kernel = what.strip_prefix("unpack:linux-image-");
+            kernel.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+        })
+        .map(|result| {
+            let key = result.file_name().unwrap().to_string_lossy();
+            case.store.join(format!("locks/unpack-{key}"))
+        })
+        .collect();
+    fs_err::create_dir_all(case.store.join("locks")).unwrap();
+    let mut holder = hold(&locks);
+    let mut build = case.build();
+    let mut build = build.args(["--quiet", "--jobs", "1"]).spawn().unwrap();
+
+    let packages = packages(&case.recipe.with_extension("lock")).len();
+    let unpacked = case.store.join("results/unpack");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while files_below(&unpacked).len() < packages - 1 {
+        let there = files_below(&unpacked).len();
+        if Instant::now() > deadline {
+            let _ = build.kill();
+            panic!("only {there} of {packages} packages were unpacked");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(build.try_wait().unwrap().is_none(), "nobody waited");
+    assert!(!case.out.join("SHA256SUMS").exists());
+
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    assert!(build.wait().unwrap().success());
+    assert_eq!(files_below(&unpacked).len(), packages);
+    assert_eq!(sums(&case.out), reference());
 }
 
 /// When to interrupt: soon, in the middle, towards the end, in milliseconds.

@@ -24,8 +24,9 @@ pub mod turn;
 pub mod upstream;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::process::{Command, Output, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 /// The repository.
 pub fn repository() -> PathBuf {
@@ -82,13 +83,38 @@ pub fn must_fail(command: &mut Command, code: i32) -> String {
     error
 }
 
-/// Runs a command; one that is not installed fails the test.
+/// How long a command may take. None takes a third of this: one that does hangs, and is better
+/// told by name than by a gate that runs out of time.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+
+/// Runs a command; one that is not installed, or does not end, fails the test.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
-    match command.output() {
-        Ok(output) => output,
+    let pipes = (Stdio::piped(), Stdio::piped());
+    let spawned = command
+        .stdin(Stdio::null())
+        .stdout(pipes.0)
+        .stderr(pipes.1)
+        .spawn();
+    let child = match spawned {
+        Ok(child) => child,
         Err(error) => panic!("{command:?} cannot be started: {error}"),
-    }
+    };
+    let id = child.id().to_string();
+    let (ended, end) = mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        let hangs = end.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout);
+        if hangs {
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+        }
+        hangs
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let hung = guard.join().unwrap();
+    assert!(!hung, "{command:?} did not end within {PATIENCE:?}: {said}");
+    output
 }
 
 /// The commands that a help text lists, without `help` itself.

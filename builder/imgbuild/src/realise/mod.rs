@@ -264,7 +264,6 @@ impl Run<'_> {
         queue.run(
             self.means.jobs.saturating_mul(THREADS_PER_SLOT),
             |id| {
-                let _slot = self.slots.take();
                 let step = self.plan.graph.step(id);
                 let _under_way = self.progress.begin(step.kind);
                 self.step(id, step)
@@ -330,14 +329,18 @@ impl Run<'_> {
     /// Runs one step; a result somebody else made meanwhile is taken.
     fn step(&self, id: StepId, step: &Step) -> Result<()> {
         if step.kind.kept() == Kept::Memory {
+            let slot = self.slots.take();
             let value = self.run_in_memory(step)?;
+            drop(slot);
             self.put(id, value);
             return Ok(());
         }
         let key = store_key(step)?;
         let mut made = None;
+        // The store's lock first: whoever waits for another imgbuild's step holds no slot.
         let realised: std::result::Result<Realised, StepFailure> =
             self.means.store.realise(&key, &step.name(), || {
+                let _slot = self.slots.take();
                 let (mut result, value) = self.run_for_store(id, step)?;
                 result.what = step.name();
                 result.inputs = self.recorded_inputs(step);

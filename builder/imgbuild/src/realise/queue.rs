@@ -13,6 +13,8 @@ struct State<E> {
     missing: HashMap<StepId, usize>,
     left: usize,
     error: Option<E>,
+    /// A thread panicked: its step is never done, and nobody may wait for it.
+    broken: bool,
 }
 
 /// The queue, shared by all that work on it.
@@ -48,6 +50,7 @@ impl<'a, E: Send> Queue<'a, E> {
                 missing,
                 left: needed.len(),
                 error: None,
+                broken: false,
             }),
             changed: Condvar::new(),
         };
@@ -60,7 +63,7 @@ impl<'a, E: Send> Queue<'a, E> {
     }
 
     /// Runs everything on `jobs` threads. `beside` runs on a thread of its own; it does the
-    /// external steps. The first error ends the work.
+    /// external steps. The first error ends the work; so does a panic, which is passed on.
     pub(crate) fn run(
         &self,
         jobs: NonZeroUsize,
@@ -69,12 +72,14 @@ impl<'a, E: Send> Queue<'a, E> {
     ) -> Result<(), E> {
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                let _guard = Guard(self);
                 if let Err(error) = beside() {
                     self.fail(error);
                 }
             });
             for _ in 0..jobs.get() {
                 scope.spawn(|| {
+                    let _guard = Guard(self);
                     while let Some(id) = self.next() {
                         match work(id) {
                             Ok(()) => self.done(id),
@@ -124,7 +129,7 @@ impl<'a, E: Send> Queue<'a, E> {
     fn next(&self) -> Option<StepId> {
         let mut state = self.lock();
         loop {
-            if state.error.is_some() || state.left == 0 {
+            if state.broken || state.error.is_some() || state.left == 0 {
                 return None;
             }
             if let Some((_, Reverse(id))) = state.ready.pop() {
@@ -139,6 +144,18 @@ impl<'a, E: Send> Queue<'a, E> {
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets the others go when its thread panics.
+struct Guard<'q, 'a, E: Send>(&'q Queue<'a, E>);
+
+impl<E: Send> Drop for Guard<'_, '_, E> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().broken = true;
+            self.0.changed.notify_all();
+        }
     }
 }
 
@@ -203,5 +220,17 @@ mod tests {
         let work = |id| if id == all[2] { Err("broken") } else { Ok(()) };
         let two = NonZeroUsize::new(2).unwrap();
         assert_eq!(queue.run(two, work, || Ok(())), Err("broken"));
+    }
+
+    #[test]
+    fn a_panic_ends_the_work() {
+        let (graph, all) = diamond();
+        let queue: Queue<'_, ()> = Queue::new(&graph, &all, vec![]);
+        let work = |id| {
+            assert_ne!(id, all[2], "broken");
+            Ok(())
+        };
+        let run = || queue.run(NonZeroUsize::new(2).unwrap(), work, || Ok(()));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
     }
 }
