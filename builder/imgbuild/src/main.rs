@@ -10,6 +10,7 @@
 //! upstream's programs come out of upstream's source. Only [`terminal`] prints; [`messages`] are what it
 //! prints for programs.
 
+mod alone;
 mod archive;
 mod assembly;
 mod authority;

@@ -5,9 +5,10 @@
 //! hidden state file remembers what each image was made from (a keyed digest) and how it was
 //! left, so that an unchanged image is not written again.
 
+use crate::alone::alone;
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::interrupt::Partial;
-use imgbuild_base::{Digest, Kind, Tree};
+use imgbuild_base::{Digest, Events, Kind, Tree};
 use imgbuild_formats::disk::Head;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,8 +56,8 @@ pub(crate) struct ImageState {
 impl OutDir {
     /// Opens the directory, making it if need be, waits for another build in it to end, and
     /// removes what an interrupted build left.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Self::open_io(path)
+    pub(crate) fn open(path: &Path, events: &Events) -> Result<Self> {
+        Self::open_io(path, events)
             .or_fail(Failure::Storage)
             .map_err(|error| {
                 error
@@ -65,7 +66,7 @@ impl OutDir {
             })
     }
 
-    fn open_io(path: &Path) -> io::Result<Self> {
+    fn open_io(path: &Path, events: &Events) -> io::Result<Self> {
         if !path.exists() {
             // A directory of the user's own keeps its permissions; the files are private.
             make_private_dir(path)?;
@@ -76,7 +77,7 @@ impl OutDir {
             .truncate(false)
             .mode(0o600)
             .open(path.join(LOCK))?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+        alone(&lock, &path.display().to_string(), events)?;
         remove_partials(path)?;
         // A state that cannot be read only means that images are written again.
         let state = fs_err::read(path.join(STATE))
@@ -335,14 +336,14 @@ mod tests {
     #[test]
     fn an_image_is_unchanged_until_somebody_touches_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut out = OutDir::open(&dir.path().join("o")).unwrap();
+        let mut out = OutDir::open(&dir.path().join("o"), &Events::none()).unwrap();
         let key = Digest::of(b"key");
         out.write("a.img", |mut file| file.write_all(b"x")).unwrap();
         out.remember("a.img", key, Digest::of(b"x")).unwrap();
         assert!(out.unchanged("a.img", key).is_some());
         assert!(out.unchanged("a.img", Digest::of(b"other")).is_none());
         out.finish().unwrap();
-        let out = OutDir::open(&dir.path().join("o")).unwrap();
+        let out = OutDir::open(&dir.path().join("o"), &Events::none()).unwrap();
         assert!(out.unchanged("a.img", key).is_some());
         fs_err::write(out.path().join("a.img"), "y").unwrap();
         assert!(out.unchanged("a.img", key).is_none());
@@ -351,7 +352,7 @@ mod tests {
     #[test]
     fn a_failed_write_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let out = OutDir::open(dir.path()).unwrap();
+        let out = OutDir::open(dir.path(), &Events::none()).unwrap();
         let failed: io::Result<()> = out.write("a.img", |_| Err(io::Error::other("no")));
         assert!(failed.is_err());
         let left: Vec<_> = fs_err::read_dir(dir.path()).unwrap().collect();
@@ -362,9 +363,9 @@ mod tests {
     fn leftovers_of_a_killed_build_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("o");
-        OutDir::open(&path).unwrap();
+        OutDir::open(&path, &Events::none()).unwrap();
         fs_err::write(path.join(".a.img.partial"), "half").unwrap();
-        let out = OutDir::open(&path).unwrap();
+        let out = OutDir::open(&path, &Events::none()).unwrap();
         assert!(!out.path().join(".a.img.partial").exists());
         let mode = fs_err::metadata(&path).unwrap().mode() & 0o777;
         assert_eq!(mode, 0o700);

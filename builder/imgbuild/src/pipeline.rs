@@ -215,7 +215,7 @@ pub(crate) fn build(request: &Request) -> Result<Built> {
         true => passphrase::read(&request.project, &request.nodes())?,
         false => Passphrases::new(),
     };
-    let mut out = OutDir::open(&request.out)?;
+    let mut out = OutDir::open(&request.out, &request.events)?;
     let (secret, new_secret) = project::secret(&request.secret)?;
     let assembly = Assembly::realise(request, plan)?;
     let composer = request.composer(&secret)?.with_passphrases(passphrases);

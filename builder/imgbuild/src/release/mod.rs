@@ -70,7 +70,7 @@ pub(crate) fn release(request: &Request) -> Result<Released> {
         true => Access::Private,
         false => Access::Public,
     };
-    let staging = Staging::open(&request.out, access)?;
+    let staging = Staging::open(&request.out, access, &build.events)?;
     let assembly = Assembly::realise(build, build.plan()?)?;
     let images = write_images(request, &assembly, &staging)?;
     let layers = write_layers(&assembly, &staging)?;

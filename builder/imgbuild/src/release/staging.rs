@@ -1,8 +1,9 @@
 //! A directory that appears whole or not at all.
 
+use crate::alone::alone;
 use crate::error::{CommandError, Failure, OrFail, Result};
 use crate::interrupt::Partial;
-use imgbuild_base::Digest;
+use imgbuild_base::{Digest, Events};
 use imgbuild_release::{FileRecord, ReleasePath};
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
@@ -49,9 +50,9 @@ const MARKS: [&str; 2] = [super::SUMS, super::MANIFEST];
 
 impl Staging {
     /// Begins a release that is to be at `target`, where nothing is yet, or an older release.
-    pub(crate) fn open(target: &Path, access: Access) -> Result<Self> {
+    pub(crate) fn open(target: &Path, access: Access, events: &Events) -> Result<Self> {
         refuse_foreign(target)?;
-        Self::open_io(target, access)
+        Self::open_io(target, access, events)
             .or_fail(Failure::Storage)
             .map_err(|error| {
                 let text = format!("preparing the release {}", target.display());
@@ -61,7 +62,7 @@ impl Staging {
             })
     }
 
-    fn open_io(target: &Path, access: Access) -> io::Result<Self> {
+    fn open_io(target: &Path, access: Access, events: &Events) -> io::Result<Self> {
         let name = target
             .file_name()
             .ok_or_else(|| io::Error::other("a directory without a name"))?;
@@ -73,7 +74,7 @@ impl Staging {
         let lock = loop {
             fs_err::create_dir_all(&path)?;
             let lock = fs_err::File::open(&path)?.into_parts().0;
-            rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+            alone(&lock, &target.display().to_string(), events)?;
             // While this waited, the directory may have become a release.
             let same = fs_err::metadata(&path).is_ok_and(|now| {
                 lock.metadata()
@@ -182,7 +183,7 @@ mod tests {
     }
 
     fn release(target: &Path, content: &[u8]) -> Staging {
-        let staging = Staging::open(target, Access::Public).unwrap();
+        let staging = Staging::open(target, Access::Public, &Events::none()).unwrap();
         for name in MARKS {
             staging.put(path(name), content).unwrap();
         }
@@ -219,7 +220,7 @@ mod tests {
         let target = dir.path().join("x");
         fs_err::create_dir(&target).unwrap();
         fs_err::write(target.join("mine"), "").unwrap();
-        let error = Staging::open(&target, Access::Public).unwrap_err();
+        let error = Staging::open(&target, Access::Public, &Events::none()).unwrap_err();
         assert_eq!(error.failure(), Failure::Storage);
         assert!(target.join("mine").exists());
     }
@@ -227,7 +228,8 @@ mod tests {
     #[test]
     fn modes_do_not_follow_the_umask() {
         let dir = tempfile::tempdir().unwrap();
-        let staging = Staging::open(&dir.path().join("x"), Access::Private).unwrap();
+        let staging =
+            Staging::open(&dir.path().join("x"), Access::Private, &Events::none()).unwrap();
         staging.create(&path("a/b"), Access::Private).unwrap();
         staging.put(path("a/c"), b"").unwrap();
         let mode = |name: &str| {
