@@ -219,4 +219,10 @@ measure_mmdebstrap() {
     ${BENCH_MIRROR:+"$BENCH_MIRROR"}
   report "mmdebstrap: one root as tar, download included"
   rm -f "$dir/root.tar"
+  # The same of ours: a store with etcd and no package.
+  : >"$dir/packages"
+  cold_store
+  IMGBUILD_STORE=$dir/store timed "$imgbuild" build vm-3node --quiet \
+    --secret "$dir/vm-3node.secret" --out "$dir/out" ${BENCH_MIRROR:+--mirror "$BENCH_MIRROR"}
+  report "imgbuild: three images, download included"
 }
