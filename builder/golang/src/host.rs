@@ -1,9 +1,10 @@
 use crate::GoLock;
+use crate::stall::Patience;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// The settings that say from where modules come; the user's own are kept.
 const SETTINGS: [&str; 8] = [
@@ -66,6 +67,15 @@ pub enum HostError {
         status: std::process::ExitStatus,
         /// The end of what it wrote.
         stderr: String,
+    },
+    /// It fell silent, each time it was begun.
+    #[error(
+        "go {what} received nothing for {} s, {} times: look at the proxy that `go env GOPROXY` names",
+        Patience::OF_A_PROXY.silence.as_secs(), Patience::OF_A_PROXY.attempts
+    )]
+    Silent {
+        /// Its arguments.
+        what: String,
     },
     /// It printed something unexpected.
     #[error("go {what} printed no JSON that could be read")]
@@ -173,7 +183,7 @@ impl HostGo {
         let mut command = self.command(home, home, "");
         command.args(["mod", "download", "-json"]).args(modules);
         let what = format!("mod download {}", modules.join(" "));
-        let text = run(&mut command, &what)?;
+        let text = download(&mut command, home, &what)?;
         serde_json::Deserializer::from_slice(&text)
             .into_iter()
             .collect::<Result<_, _>>()
@@ -202,7 +212,7 @@ impl HostGo {
             let mut command = self.command(home, source, "-mod=readonly");
             command.env("GOOS", "linux").env("GOARCH", arch.goarch());
             command.args(["list", "-deps"]).args(packages);
-            run(&mut command, "list -deps")?;
+            download(&mut command, home, "list -deps")?;
         }
         Ok(())
     }
@@ -217,13 +227,34 @@ pub(crate) fn write_main_module(lock: &GoLock, dir: &Path) -> io::Result<()> {
 
 /// Runs a command and gives its standard output.
 pub(crate) fn run(command: &mut Command, what: &str) -> Result<Vec<u8>, HostError> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| HostError::Start {
-            go: command.get_program().to_string_lossy().into_owned(),
-            source,
-        })?;
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|source| cannot_start(command, source))?;
+    said(output, what)
+}
+
+/// As [`run`], for a command of [`HostGo::command`] that downloads into the cache below `home`.
+pub(crate) fn download(
+    command: &mut Command,
+    home: &Path,
+    what: &str,
+) -> Result<Vec<u8>, HostError> {
+    let output = Patience::OF_A_PROXY
+        .run(command, &home.join("mod/cache"))
+        .map_err(|source| cannot_start(command, source))?;
+    let silent = || HostError::Silent {
+        what: what.to_owned(),
+    };
+    said(output.ok_or_else(silent)?, what)
+}
+
+fn cannot_start(command: &Command, source: io::Error) -> HostError {
+    HostError::Start {
+        go: command.get_program().to_string_lossy().into_owned(),
+        source,
+    }
+}
+
+fn said(output: Output, what: &str) -> Result<Vec<u8>, HostError> {
     if output.status.success() {
         return Ok(output.stdout);
     }

@@ -32,6 +32,7 @@ pub mod modules;
 pub mod repository;
 pub mod resolve;
 pub mod sandbox;
+mod stall;
 pub mod toolchain;
 mod workshop;
 

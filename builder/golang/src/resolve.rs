@@ -2,7 +2,7 @@
 
 use crate::bundle::BundleError;
 use crate::gosum::{GoSum, GoSumError};
-use crate::host::{HostError, HostGo, run};
+use crate::host::{HostError, HostGo, download};
 use crate::lock::{GoLock, GoVersion, HostPlatform, ToolchainLock};
 use crate::modules::{self, ModulesError, cache, file_name};
 use crate::toolchain::{self, Sources, ToolchainError};
@@ -132,7 +132,7 @@ pub fn resolve(
     fs_err::write(source.join("programs.go"), imports(request))?;
     let home = dir("all")?;
     let mut tidy = pinned.command(&home, &source, "-mod=mod");
-    run(tidy.args(["mod", "tidy"]), "mod tidy")?;
+    download(tidy.args(["mod", "tidy"]), &home, "mod tidy")?;
 
     // A second, empty module cache, filled from the first one, holds only what the programs
     // need: tidy also downloads what their tests would.
