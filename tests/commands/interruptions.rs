@@ -198,7 +198,7 @@ fn two_builds_at_once_share_store_and_output() {
 fn hold(locks: &[PathBuf]) -> Child {
     let script = "for lock; do exec {file}>>\"$lock\"; flock $file; done; echo held; cat";
     let mut holder = Command::new("bash")
-        .args(["-c", script, "hold"])
+        .args(["-ec", script, "hold"])
         .args(locks)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -223,13 +223,14 @@ fn a_step_of_another_build_is_waited_for_without_holding_anything_up() {
             .any(|kind| what.starts_with(kind))
     });
     // The dearest package (the kernel itself, whose name has a number), which is begun first.
+    let is_kernel = |result: &PathBuf| {
+        let what = what(result);
+        let kernel = what.strip_prefix("unpack:linux-image-");
+        kernel.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+    };
     let locks: Vec<PathBuf> = files_below(&shared_store().join("results/unpack"))
         .iter()
-        .filter(|result| {
-            let what = what(result);
-            let kernel = what.strip_prefix("unpack:linux-image-");
-            kernel.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
-        })
+        .filter(|result| is_kernel(result))
         .map(|result| {
             let key = result.file_name().unwrap().to_string_lossy();
             case.store.join(format!("locks/unpack-{key}"))
@@ -252,6 +253,7 @@ fn a_step_of_another_build_is_waited_for_without_holding_anything_up() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(build.try_wait().unwrap().is_none(), "nobody waited");
+    assert!(!files_below(&unpacked).iter().any(is_kernel));
     assert!(!case.out.join("SHA256SUMS").exists());
 
     drop(holder.stdin.take());

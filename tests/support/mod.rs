@@ -90,11 +90,10 @@ const PATIENCE: Duration = Duration::from_secs(20 * 60);
 /// Runs a command; one that is not installed, or does not end, fails the test.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
-    let pipes = (Stdio::piped(), Stdio::piped());
     let spawned = command
         .stdin(Stdio::null())
-        .stdout(pipes.0)
-        .stderr(pipes.1)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn();
     let child = match spawned {
         Ok(child) => child,

@@ -239,12 +239,18 @@ pub(crate) fn download(
     what: &str,
 ) -> Result<Vec<u8>, HostError> {
     let output = Patience::OF_A_PROXY
-        .run(command, &home.join("mod/cache"))
+        .run(command, &watched(home))
         .map_err(|source| cannot_start(command, source))?;
     let silent = || HostError::Silent {
         what: what.to_owned(),
     };
     said(output.ok_or_else(silent)?, what)
+}
+
+/// Where whatever a command of [`HostGo::command`] downloads arrives, archive by archive or as a
+/// repository's objects.
+fn watched(home: &Path) -> PathBuf {
+    home.join("mod/cache")
 }
 
 fn cannot_start(command: &Command, source: io::Error) -> HostError {
@@ -279,4 +285,83 @@ fn json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> Result<T, HostErr
         what: what.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dirhash::tests::zip_of;
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    /// A proxy with one module, whose archive comes in pieces with a pause after each; after
+    /// `pieces` of them nothing comes any more. Returns its address.
+    fn proxy(pause: Duration, pieces: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        // Digests compress to half their digits: there are four pieces and more.
+        let noise: Vec<String> = (0..128_u8)
+            .map(|at| imgbuild_base::Digest::of(&[at]).to_string())
+            .collect();
+        let noise = noise.concat();
+        let archive = zip_of(&[("example.org/m@v1.0.0/noise", noise.as_bytes())]);
+        assert!(archive.len() > 4096, "{} bytes", archive.len());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let wanted = lines.next().unwrap().unwrap();
+                lines.by_ref().map_while(Result::ok).find(String::is_empty);
+                let body = match wanted.split(' ').nth(1) {
+                    Some("/example.org/m/@v/v1.0.0.info") => br#"{"Version":"v1.0.0"}"#.to_vec(),
+                    Some("/example.org/m/@v/v1.0.0.mod") => b"module example.org/m\n".to_vec(),
+                    _ => archive.clone(),
+                };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(head.as_bytes()).unwrap();
+                std::thread::spawn(move || {
+                    for (at, piece) in body.chunks(1024).enumerate() {
+                        if at >= pieces {
+                            std::thread::sleep(Duration::from_secs(60));
+                        }
+                        if stream.write_all(piece).is_err() {
+                            return;
+                        }
+                        if body.len() > 1024 {
+                            std::thread::sleep(pause);
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    /// What a real `go` downloads from that proxy with this patience.
+    fn downloaded(proxy: &str) -> Option<Output> {
+        let patience = Patience {
+            silence: Duration::from_secs(3),
+            attempts: 2,
+        };
+        let home = tempfile::tempdir().unwrap();
+        let go = HostGo::find().expect("go is installed");
+        let mut command = go.command(home.path(), home.path(), "");
+        command
+            .env("GOPROXY", proxy)
+            .env("GOSUMDB", "off")
+            .env("NO_PROXY", "127.0.0.1")
+            .args(["mod", "download", "-json", "example.org/m@v1.0.0"]);
+        patience.run(&mut command, &watched(home.path())).unwrap()
+    }
+
+    #[test]
+    fn a_slow_proxy_is_waited_for_and_a_silent_one_is_not() {
+        let slow = downloaded(&proxy(Duration::from_secs(1), usize::MAX)).expect("it was heard");
+        assert!(slow.status.success(), "{}", tail(&slow.stdout));
+        assert!(downloaded(&proxy(Duration::ZERO, 2)).is_none());
+    }
 }

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn who_falls_silent_is_begun_again() {
         let dir = tempfile::tempdir().unwrap();
-        let script = "echo said; if [ ! -e once ]; then echo x >once; exec sleep 600; fi; exit 3";
+        let script = "echo said; if [ ! -e once ]; then echo x >once; exec sleep 60; fi; exit 3";
         let output = shell(dir.path(), script).unwrap();
         assert_eq!(output.status.code(), Some(3));
         assert_eq!(output.stdout, b"said\n");
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn not_for_ever() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(shell(dir.path(), "echo x >>begun; exec sleep 600").is_none());
+        assert!(shell(dir.path(), "echo x >>begun; exec sleep 60").is_none());
         assert_eq!(
             fs_err::read_to_string(dir.path().join("begun")).unwrap(),
             "x\nx\nx\n"

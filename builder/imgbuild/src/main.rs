@@ -8,7 +8,7 @@
 //! verbs; [`means`] are what it works with. [`release`] is the list of verbs for what is published,
 //! [`verify`] the one for whoever gets it, [`reproduce`] the one for whoever wants to know whether
 //! upstream's programs come out of upstream's source. Only [`terminal`] prints; [`messages`] are what it
-//! prints for programs.
+//! prints for programs. [`alone`] keeps two that write to one place apart.
 
 mod alone;
 mod archive;

@@ -224,13 +224,20 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_work() {
-        let (graph, all) = diamond();
-        let queue: Queue<'_, ()> = Queue::new(&graph, &all, vec![]);
-        let work = |id| {
-            assert_ne!(id, all[2], "broken");
-            Ok(())
-        };
-        let run = || queue.run(NonZeroUsize::new(2).unwrap(), work, || Ok(()));
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
+        // On a thread of its own: if it does not end, that is the failure.
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let (graph, all) = diamond();
+            let queue: Queue<'_, ()> = Queue::new(&graph, &all, vec![]);
+            let work = |id| {
+                assert_ne!(id, all[2], "broken");
+                Ok(())
+            };
+            let run = || queue.run(NonZeroUsize::new(2).unwrap(), work, || Ok(()));
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+            ended.send(ran.is_err()).unwrap();
+        });
+        let patience = std::time::Duration::from_secs(60);
+        assert_eq!(end.recv_timeout(patience), Ok(true));
     }
 }

@@ -6,7 +6,7 @@
 //! Two imgbuilds on one store would wait for each other for ever if one's slots were held by
 //! threads that wait for steps of the other's, and the other's likewise: both have begun steps
 //! that want a slot back. So a slot is taken under a step's lock and never the other way round;
-//! who has one waits for nothing but the disk.
+//! who has one waits for no other imgbuild.
 
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, PoisonError};
